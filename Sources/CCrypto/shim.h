@@ -1,0 +1,2 @@
+// OpenSSL: SHA-256.
+#include <openssl/evp.h>

@@ -1,0 +1,2 @@
+// zlib: raw inflate for deflated npz members.
+#include <zlib.h>

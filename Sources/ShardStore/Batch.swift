@@ -1,0 +1,41 @@
+// A checked batch on its way from the body decoders (IngestAPI) to the shard writer (ShardWriter.swift).
+
+package import SystemIO
+
+/// Rows and ids of one request, all checked: right shape, right dtype, only finite numbers, no id twice.
+@safe
+package final class Batch: @unchecked Sendable {
+  package let dimension: Int
+  package let dtype: Dtype
+  package let ids: IDList
+  /// rowCount × dimension numbers, little-endian, row by row. Alive as long as this object is.
+  package let rows: UnsafeRawBufferPointer
+  /// CRC32C of `rows`.
+  package let rowsCRC32C: UInt32
+  /// XXH3-128 of ids and rows: two batches with equal digests hold the same content.
+  package let contentDigest: Digest128
+  /// SHA-256 of the request body, when the client sent one and it was right; 32 bytes.
+  package let bodySHA256: [UInt8]?
+  /// Keeps the memory behind `rows` alive.
+  private let owner: AnyObject
+
+  package var rowCount: Int { ids.count }
+
+  /// - Parameters:
+  ///   - rows: exactly ids.count × dimension × dtype.byteCount bytes, never changed from here on.
+  ///   - owner: what frees the memory behind `rows` when it goes away.
+  package init(
+    ids: IDList, dimension: Int, dtype: Dtype, rows: UnsafeRawBufferPointer,
+    bodySHA256: [UInt8]?, owner: AnyObject
+  ) {
+    precondition(rows.count == ids.count * dimension * dtype.byteCount)
+    self.ids = ids
+    self.dimension = dimension
+    self.dtype = dtype
+    unsafe self.rows = rows
+    self.bodySHA256 = bodySHA256
+    self.owner = owner
+    self.rowsCRC32C = CRC32C.of(rows)
+    self.contentDigest = unsafe ids.bytes.withUnsafeBytes { XXH3.hash128($0, rows) }
+  }
+}

@@ -1,13 +1,20 @@
 // Linux calls that the Swift overlay of the C library does not show, as inline functions.
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
 static inline int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+extern int fallocate(int, int, off_t, off_t);
+static inline int linux_fallocate(int file, off_t offset, off_t length) {
+  return fallocate(file, 0, offset, length);
+}
+
+extern int sync_file_range(int, off_t, off_t, unsigned int);
+static inline int linux_start_writeback(int file, off_t offset, off_t length) {
+  return sync_file_range(file, offset, length, 2 /* SYNC_FILE_RANGE_WRITE */);
+}
 
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 static inline int linux_accept(int listener, struct sockaddr *peer, socklen_t *length) {

@@ -1,0 +1,22 @@
+// How a failed system call reads, and which of them mean that there is no room.
+
+internal import Glibc
+internal import SystemPackage
+
+extension DiskError {
+  package var description: String { "\(operation) \(path): \(Errno(rawValue: code))" }
+
+  /// No blocks, no inodes, a quota, or a limit on the size of files (FAULTS.md B1 to B9).
+  package var isOutOfSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
+
+  /// The file system has no such call (FAULTS.md B12).
+  package var isUnsupported: Bool { [EOPNOTSUPP, ENOSYS, EINVAL].contains(code) }
+
+  package var isNotFound: Bool { code == ENOENT }
+
+  package var isAlreadyThere: Bool { code == EEXIST }
+
+  package static func last(_ operation: String, _ path: String) -> DiskError {
+    DiskError(operation: operation, path: path, code: errno)
+  }
+}

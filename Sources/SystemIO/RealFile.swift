@@ -1,0 +1,81 @@
+// One open file of this machine. Opened by RealDisk.swift, seen through RealMapping.swift.
+
+internal import CLinux
+internal import Glibc
+
+/// A regular file by its descriptor.
+@safe
+final class RealFile: DiskFile {
+  let path: String
+  private let descriptor: Descriptor
+
+  init(_ descriptor: consuming Descriptor, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  func byteCount() throws(DiskError) -> Int {
+    var status = stat()
+    guard unsafe fstat(descriptor.number, &status) == 0 else { throw .last("fstat", path) }
+    return Int(status.st_size)
+  }
+
+  func allocate(offset: Int, byteCount: Int) throws(DiskError) {
+    while linux_fallocate(descriptor.number, offset, byteCount) != 0 {
+      guard errno == EINTR else { throw .last("fallocate", path) }
+    }
+  }
+
+  func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
+    guard let start = bytes.baseAddress else { return }
+    var done = 0
+    while done < bytes.count {
+      let count = unsafe pwrite(
+        descriptor.number, start + done, bytes.count - done, offset + done)
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        throw DiskError(operation: "pwrite", path: path, code: ENOSPC)
+      } else if errno != EINTR {
+        throw .last("pwrite", path)
+      }
+    }
+  }
+
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int {
+    guard let start = buffer.baseAddress else { return 0 }
+    var done = 0
+    while done < buffer.count {
+      let count = unsafe pread(
+        descriptor.number, start + done, buffer.count - done, offset + done)
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        break
+      } else if errno != EINTR {
+        throw .last("pread", path)
+      }
+    }
+    return done
+  }
+
+  func truncate(toByteCount byteCount: Int) throws(DiskError) {
+    while ftruncate(descriptor.number, byteCount) != 0 {
+      guard errno == EINTR else { throw .last("ftruncate", path) }
+    }
+  }
+
+  /// Never repeated, not even for EINTR: a second call can succeed about pages that the first
+  /// one gave up. Source: man 2 fsync; "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
+  func sync() throws(DiskError) {
+    guard fdatasync(descriptor.number) == 0 else { throw .last("fdatasync", path) }
+  }
+
+  func startWriteback(offset: Int, byteCount: Int) {
+    _ = linux_start_writeback(descriptor.number, offset, byteCount)
+  }
+
+  func map(byteCount: Int) throws(DiskError) -> any DiskMapping {
+    try RealMapping(descriptor, byteCount: byteCount, path: path)
+  }
+}

@@ -1,0 +1,30 @@
+// A file of this machine in memory, read-only and shared.
+
+internal import Glibc
+
+/// Owns one `mmap`; unmapped exactly once. Reads see what any process has written to the file.
+@safe
+final class RealMapping: DiskMapping {
+  let byteCount: Int
+  /// Never written through, and valid until `deinit`.
+  private nonisolated(unsafe) let start: UnsafeRawPointer
+
+  init(_ descriptor: borrowing Descriptor, byteCount: Int, path: String) throws(DiskError) {
+    guard byteCount > 0,
+      let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor.number, 0),
+      unsafe address != MAP_FAILED
+    else { throw .last("mmap", path) }
+    unsafe start = UnsafeRawPointer(address)
+    self.byteCount = byteCount
+  }
+
+  deinit { unsafe _ = munmap(UnsafeMutableRawPointer(mutating: start), byteCount) }
+
+  func withBytes<Result, Failure: Error>(
+    _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "outside the mapping")
+    return try unsafe body(
+      UnsafeRawBufferPointer(start: start + range.lowerBound, count: range.count))
+  }
+}

@@ -1,0 +1,143 @@
+// Decides what an open shard holds after a crash. No effects: those are in ShardRecovery.swift.
+// The rules: docs/shard-format.md "Recovery".
+
+package import SystemIO
+
+/// What to keep of an open shard, what to cut, and what is damaged.
+package struct RecoveryPlan: Sendable {
+  /// The records that count, in order.
+  package private(set) var records: [LogReader.Found] = []
+  /// Rows that the kept records and the watermark cover.
+  package private(set) var rowCount = 0
+  /// Where the next record would go.
+  package private(set) var logEnd = 0
+  /// Rows that were known to be durable before recovery.
+  package private(set) var watermark = 0
+  package private(set) var damage: [Damage] = []
+  /// Why something behind the watermark was cut; nil when nothing was.
+  package private(set) var tornTail: String?
+}
+
+/// Rows that were acknowledged and cannot be served: the data's fault.
+package struct Damage: Equatable, Sendable {
+  /// Counted within the shard.
+  package var rows: Range<Int>
+  package var reason: String
+
+  package init(rows: Range<Int>, reason: String) {
+    self.rows = rows
+    self.reason = reason
+  }
+}
+
+extension RecoveryPlan {
+  /// What is known of a shard from outside its log.
+  package struct Evidence: Sendable {
+    /// Row count in the header of embeddings.npy; nil when the header is damaged.
+    package var headerRowCount: Int?
+    /// Rows that the catalog has seen committed; 0 without a catalog.
+    package var catalogRowCount: Int
+    /// First sequence of the next shard, when there is one.
+    package var nextShardSequence: Int?
+
+    package init(headerRowCount: Int?, catalogRowCount: Int, nextShardSequence: Int?) {
+      self.headerRowCount = headerRowCount
+      self.catalogRowCount = catalogRowCount
+      self.nextShardSequence = nextShardSequence
+    }
+  }
+
+  /// Reads the log and decides.
+  ///
+  /// - Parameters:
+  ///   - log: commits.log; `logByteCount` bytes of it.
+  ///   - rowsAreRight: Whether the rows of a record match its checksum; asked only above the watermark.
+  package init(
+    log: any DiskMapping, logByteCount: Int, identity: ShardIdentity, evidence: Evidence,
+    rowsAreRight: (CommitRecord) -> Bool
+  ) {
+    var found = Self.recordsAndGaps(
+      log: log, logByteCount: logByteCount, identity: identity,
+      sequenceEnd: evidence.nextShardSequence ?? .max)
+    watermark = max(
+      evidence.headerRowCount ?? 0, evidence.catalogRowCount,
+      found.records.map(\.record.durableRowCount).max() ?? 0)
+    if evidence.headerRowCount == nil {
+      damage.append(Damage(rows: 0..<0, reason: "the header of embeddings.npy is damaged"))
+    }
+    // Behind the watermark only an unbroken row of whole records counts.
+    while let last = found.records.last, last.record.firstRow >= watermark,
+      last.offset > (found.firstGap ?? .max)
+    {
+      found.records.removeLast()
+      tornTail = "records behind a damaged one that was never acknowledged"
+    }
+    var next = 0
+    for item in found.records {
+      let rows = item.record.rows
+      if rows.lowerBound > next {
+        damage.append(Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
+      }
+      if rows.upperBound > watermark, !rowsAreRight(item.record) {
+        tornTail = "the rows of batch \(item.record.sequence) did not all reach the disk"
+        break
+      }
+      records.append(item)
+      next = rows.upperBound
+      logEnd = item.end
+    }
+    if next < watermark {
+      damage.append(Damage(rows: next..<watermark, reason: "their commit record is damaged"))
+    }
+    if tornTail == nil, let gap = found.firstGap, gap >= logEnd, !found.endsInZeros {
+      tornTail = "the last commit record did not wholly reach the disk"
+    }
+    rowCount = max(next, watermark)
+  }
+
+  private struct Scan {
+    var records: [LogReader.Found] = []
+    var firstGap: Int?
+    var endsInZeros = true
+  }
+
+  /// All records that are whole and fit behind one another; the chain may be broken by damage.
+  private static func recordsAndGaps(
+    log: any DiskMapping, logByteCount: Int, identity: ShardIdentity, sequenceEnd: Int
+  ) -> Scan {
+    var scan = Scan()
+    var reader = LogReader(log, identity: identity, range: 0..<logByteCount)
+    var chain: UInt32? = identity.seed
+    var row = 0
+    var sequence = 0
+    while true {
+      do throws(CommitRecord.Problem) {
+        guard let next = try reader.next() else { break }
+        let record = next.record
+        // A seal that was not finished: the shard is sealed again.
+        if record.kind == .seal { break }
+        let fits =
+          record.rowCount > 0 && record.firstRow >= row
+          && record.sequence > sequence && record.sequence < sequenceEnd
+          && (chain == nil || (record.previousCRC32C == chain && record.firstRow == row))
+        guard fits else { throw .field("it does not follow the record before") }
+        scan.records.append(next)
+        chain = record.recordCRC32C
+        row = record.rows.upperBound
+        sequence = record.sequence
+      } catch {
+        if error == .field("it does not follow the record before") {
+          scan.firstGap = scan.firstGap ?? scan.records.last?.end ?? 0
+          scan.endsInZeros = false
+          break
+        }
+        scan.firstGap = scan.firstGap ?? reader.offset
+        if reader.restIsZero() { break }
+        scan.endsInZeros = false
+        chain = nil
+        guard reader.skipDamage() else { break }
+      }
+    }
+    return scan
+  }
+}

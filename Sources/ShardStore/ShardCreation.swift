@@ -1,0 +1,66 @@
+// The birth of a shard: in full under a temporary name, and under its own once a batch in it is durable.
+// Appended to by ShardWriter.swift.
+
+internal import Synchronization
+package import SystemIO
+
+extension ShardWriter {
+  /// Creates an empty shard under its temporary name.
+  ///
+  /// - Parameter geometry: has room for the first batch.
+  /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed at the
+  ///   next start, or by the next attempt.
+  package static func create(
+    _ identity: ShardIdentity, geometry: ShardGeometry, in collection: CollectionLayout,
+    disk: any Disk, steps: AllocationSteps
+  ) throws(DiskError) -> ShardWriter {
+    let layout = collection.newShard(identity.number)
+    try removeNewShard(layout, disk: disk)
+    try disk.makeDirectory(layout.root)
+    let embeddings = try disk.createFile(layout.embeddings)
+    let log = try disk.createFile(layout.log)
+    let capacityEnd = geometry.offset(ofRow: geometry.rowCapacity)
+    let embeddingsByteCount = min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount)
+    try extend(embeddings, from: 0, to: embeddingsByteCount)
+    try embeddings.write(geometry.header(rowCount: 0).encoded, at: 0)
+    try log.write([UInt8](repeating: 0, count: steps.logByteCount), at: 0)
+
+    let shard = Shard(
+      identity: identity, geometry: geometry,
+      embeddings: try embeddings.map(byteCount: capacityEnd),
+      log: try log.map(byteCount: ShardGeometry.logByteCountMax),
+      state: Shard.State(
+        phase: .open(OpenIDIndex(), []), rowCount: 0, logEnd: 0, firstSequence: 0,
+        lastSequence: 0))
+    return ShardWriter(
+      shard: shard, embeddings: embeddings, log: log, steps: steps,
+      tail: Tail(
+        rowCount: 0, logEnd: 0, chain: identity.seed, embeddingsByteCount: embeddingsByteCount,
+        logByteCount: steps.logByteCount))
+  }
+
+  /// Gives a shard its own name, once its first batches are durable.
+  ///
+  /// The header is durable before the name is: a reader that sees the shard sees its rows.
+  package func makeVisible(
+    firstBatches: [WrittenBatch], in collection: CollectionLayout, disk: any Disk
+  ) throws(DiskError) {
+    let rowCount = firstBatches.last.map(\.rows.upperBound) ?? 0
+    try embeddings.write(shard.geometry.header(rowCount: rowCount).encoded, at: 0)
+    try embeddings.sync()
+    let number = shard.identity.number
+    let newLayout = collection.newShard(number)
+    try disk.syncDirectory(newLayout.root)
+    try disk.rename(newLayout.root, to: collection.shard(number).root)
+    try disk.syncDirectory(collection.shards)
+  }
+
+  /// Removes what an interrupted creation left; nothing in it was acknowledged.
+  package static func removeNewShard(_ layout: ShardLayout, disk: any Disk) throws(DiskError) {
+    guard try disk.kind(of: layout.root) == .directory else { return }
+    for name in try disk.names(inDirectory: layout.root) {
+      try disk.removeFile(layout.root + "/" + name)
+    }
+    try disk.removeDirectory(layout.root)
+  }
+}

@@ -1,0 +1,123 @@
+// Ends a shard for good: exact size, checksums of every block, a sorted index.
+// Format: docs/shard-format.md "Seal table". Each step can be done again after a crash.
+
+internal import Synchronization
+package import SystemIO
+
+extension Shard {
+  /// What went wrong while sealing.
+  package enum SealFailure: Error, Sendable {
+    case disk(DiskError)
+    /// Rows no longer match the checksum of their batch; the shard stays open and is not written to.
+    case damaged(Damage)
+  }
+
+  /// Seals a shard to which nothing is appended any more and whose rows are all durable.
+  package func seal(in collection: CollectionLayout, disk: any Disk) throws(SealFailure) {
+    if let damage = firstDamage() {
+      state.withLock { $0.damage.append(damage) }
+      throw .damaged(damage)
+    }
+    do throws(DiskError) {
+      let layout = collection.shard(identity.number)
+      let table = try cutAndSum(layout, disk: disk)
+      try Self.writeIndex(openEntries(), layout: layout, identity: identity, disk: disk)
+      try appendSealRecord(table, layout: layout, disk: disk)
+      becomeSealed(table, layout: layout, disk: disk)
+    } catch {
+      throw .disk(error)
+    }
+  }
+
+  /// The first batch whose rows no longer match: found before the wrong bytes get a right checksum.
+  private func firstDamage() -> Damage? {
+    let batches = state.withLock { state -> [CommittedBatch] in
+      guard case .open(_, let batches) = state.phase else { return [] }
+      return batches
+    }
+    for batch in batches {
+      let found = unsafe embeddings.withBytes(geometry.bytes(ofRows: batch.rows)) {
+        CRC32C.of($0)
+      }
+      if found != batch.rowsCRC32C {
+        return Damage(rows: batch.rows, reason: "their checksum is wrong; found while sealing")
+      }
+    }
+    return nil
+  }
+
+  /// Gives embeddings.npy its exact size and final header, durably, and computes its checksums.
+  private func cutAndSum(_ layout: ShardLayout, disk: any Disk) throws(DiskError) -> SealTable {
+    let rowCount = self.rowCount
+    let file = try disk.openFile(layout.embeddings, for: .readWrite)
+    let byteCount = geometry.offset(ofRow: rowCount)
+    try file.write(geometry.header(rowCount: rowCount).encoded, at: 0)
+    try file.truncate(toByteCount: byteCount)
+    try file.sync()
+    return SealTable(of: embeddings, fileByteCount: byteCount, seed: identity.seed)
+  }
+
+  private func openEntries() -> [IDIndexEntry] {
+    state.withLock { state in
+      guard case .open(let index, _) = state.phase else { return [] }
+      return index.sortedEntries()
+    }
+  }
+
+  static func writeIndex(
+    _ entries: [IDIndexEntry], layout: ShardLayout, identity: ShardIdentity, disk: any Disk
+  ) throws(DiskError) {
+    if try disk.kind(of: layout.newIndex) != nil { try disk.removeFile(layout.newIndex) }
+    let file = try disk.createFile(layout.newIndex)
+    try file.write(SealedIDIndex.encoded(entries, identity: identity), at: 0)
+    try file.sync()
+    try disk.rename(layout.newIndex, to: layout.index)
+    try disk.syncDirectory(layout.root)
+  }
+
+  private func appendSealRecord(
+    _ table: SealTable, layout: ShardLayout, disk: any Disk
+  ) throws(DiskError) {
+    let (logEnd, rowCount, lastSequence) = state.withLock {
+      ($0.logEnd, $0.rowCount, $0.lastSequence)
+    }
+    let record = CommitRecord(
+      kind: .seal, byteCount: 0, previousCRC32C: lastRecordCRC32C(), sequence: lastSequence,
+      firstRow: 0, rowCount: rowCount, durableRowCount: rowCount, committedAt: 0,
+      contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil,
+      rowsCRC32C: table.fileCRC32C, batchID: "", payloadByteCount: 0, recordCRC32C: 0)
+    let payload = table.encoded(recordOverheadByteCount: CommitRecord.Layout.batchID)
+    let bytes = record.encoded(identity: identity, payload: payload).bytes
+    let log = try disk.openFile(layout.log, for: .readWrite)
+    try log.write(bytes, at: logEnd)
+    try log.truncate(toByteCount: logEnd + bytes.count)
+    try log.sync()
+  }
+
+  /// The checksum at the end of the chain of batches.
+  private func lastRecordCRC32C() -> UInt32 {
+    var reader = LogReader(log, identity: identity, range: 0..<state.withLock { $0.logEnd })
+    var last = identity.seed
+    while let found = try? reader.next() { last = found.record.recordCRC32C }
+    return last
+  }
+
+  func becomeSealed(_ table: SealTable, layout: ShardLayout, disk: any Disk) {
+    let sealed = SealedShard(table: table, seed: identity.seed) { [self] in
+      indexMadeAgainIfNeeded(layout: layout, disk: disk)
+    }
+    state.withLock { $0.phase = .sealed(sealed) }
+  }
+
+  /// Opens ids.index; when it is lost or damaged, makes it again from the log.
+  func indexMadeAgainIfNeeded(layout: ShardLayout, disk: any Disk) -> SealedIDIndex? {
+    if let index = SealedIDIndex(layout.index, disk: disk, identity: identity) { return index }
+    guard let entries = indexEntriesFromLog() else { return nil }
+    do throws(DiskError) {
+      try Self.writeIndex(entries, layout: layout, identity: identity, disk: disk)
+    } catch {
+      return nil
+    }
+    return SealedIDIndex(layout.index, disk: disk, identity: identity)
+  }
+}

@@ -1,0 +1,170 @@
+// Appends batches to one open shard: the writes, the syncs and the watermark of the commit protocol.
+// The order of the calls is the caller's (IngestService/CommitPipeline.swift). Format: docs/shard-format.md.
+
+package import SystemIO
+internal import Synchronization
+
+/// How much is reserved ahead of need. Small numbers are for tests.
+package struct AllocationSteps: Sendable {
+  package var rowsByteCount = 32 << 20
+  package var logByteCount = 1 << 20
+
+  package init(rowsByteCount: Int = 32 << 20, logByteCount: Int = 1 << 20) {
+    self.rowsByteCount = rowsByteCount
+    self.logByteCount = logByteCount
+  }
+}
+
+/// A batch and what the writer adds to it.
+package struct BatchToWrite: Sendable {
+  package let batch: Batch
+  package let batchID: String
+  package let sequence: Int
+  package let committedAt: Int64
+  package let idHashes: [UInt64]
+
+  package init(
+    batch: Batch, batchID: String, sequence: Int, committedAt: Int64, idHashes: [UInt64]
+  ) {
+    self.batch = batch
+    self.batchID = batchID
+    self.sequence = sequence
+    self.committedAt = committedAt
+    self.idHashes = idHashes
+  }
+}
+
+/// The writing side of an open shard.
+///
+/// ``write(_:)`` is called by one thread, the syncs and ``publish(_:)`` by others, each for one group at a time
+/// and in the order of the writes.
+package final class ShardWriter: Sendable {
+  package let shard: Shard
+  let embeddings: any DiskFile
+  let log: any DiskFile
+  private let steps: AllocationSteps
+  private let tail: Mutex<Tail>
+
+  /// Where the next batch goes. Touched by the writing thread only; the lock is for the compiler.
+  struct Tail {
+    var rowCount: Int
+    var logEnd: Int
+    var chain: UInt32
+    var embeddingsByteCount: Int
+    var logByteCount: Int
+  }
+
+  init(
+    shard: Shard, embeddings: any DiskFile, log: any DiskFile, steps: AllocationSteps, tail: Tail
+  ) {
+    self.shard = shard
+    self.embeddings = embeddings
+    self.log = log
+    self.steps = steps
+    self.tail = Mutex(tail)
+  }
+
+  /// Whether `batch` still goes into this shard.
+  package func hasRoom(for batch: Batch) -> Bool {
+    tail.withLock { tail in
+      tail.rowCount + batch.rowCount <= shard.geometry.rowCapacity
+        && tail.logEnd + batch.ids.bytes.count + 4096 <= ShardGeometry.logByteCountMax
+    }
+  }
+
+  /// Writes a group behind what was written before. Nothing of it is durable or visible yet.
+  ///
+  /// - Throws: `isOutOfSpace` when there is no room; the group may be given to a later call again, since
+  ///   nothing that counts was changed.
+  package func write(_ group: [BatchToWrite]) throws(DiskError) -> [WrittenBatch] {
+    let before = tail.withLock { $0 }
+    var after = before
+    var records: [UInt8] = []
+    var written: [WrittenBatch] = []
+    let durableRowCount = shard.rowCount
+    for item in group {
+      let (bytes, batch) = record(for: item, at: &after, durableRowCount: durableRowCount)
+      records += bytes
+      written.append(batch)
+    }
+    try reserve(&after)
+    for (item, batch) in zip(group, written) {
+      try unsafe embeddings.write(
+        item.batch.rows, at: shard.geometry.offset(ofRow: batch.rows.lowerBound))
+    }
+    let rows = shard.geometry.bytes(ofRows: before.rowCount..<after.rowCount)
+    embeddings.startWriteback(offset: rows.lowerBound, byteCount: rows.count)
+    try log.write(records, at: before.logEnd)
+    let result = after
+    tail.withLock { $0 = result }
+    return written
+  }
+
+  private func record(
+    for item: BatchToWrite, at tail: inout Tail, durableRowCount: Int
+  ) -> (bytes: [UInt8], batch: WrittenBatch) {
+    let batch = item.batch
+    precondition(
+      batch.dimension == shard.geometry.dimension && batch.dtype == shard.geometry.dtype,
+      "the batch was checked against another collection")
+    var record = CommitRecord(
+      kind: .batch, byteCount: 0, previousCRC32C: tail.chain, sequence: item.sequence,
+      firstRow: tail.rowCount, rowCount: batch.rowCount, durableRowCount: durableRowCount,
+      committedAt: item.committedAt, contentDigest: batch.contentDigest,
+      bodySHA256: batch.bodySHA256, rowsCRC32C: batch.rowsCRC32C, batchID: item.batchID,
+      payloadByteCount: batch.ids.bytes.count, recordCRC32C: 0)
+    let (bytes, crc32c) = record.encoded(identity: shard.identity, payload: batch.ids.bytes)
+    record.byteCount = bytes.count
+    record.recordCRC32C = crc32c
+    let written = WrittenBatch(
+      record: record, logOffset: tail.logEnd, idOffsets: batch.ids.offsets,
+      idHashes: item.idHashes)
+    tail.rowCount += batch.rowCount
+    tail.logEnd += bytes.count
+    tail.chain = crc32c
+    return (bytes, written)
+  }
+
+  /// Makes both files at least as long as the tail, in steps, so that a sync seldom changes a size.
+  private func reserve(_ tail: inout Tail) throws(DiskError) {
+    let rowsEnd = shard.geometry.offset(ofRow: tail.rowCount)
+    if rowsEnd > tail.embeddingsByteCount {
+      let capacityEnd = shard.geometry.offset(ofRow: shard.geometry.rowCapacity)
+      let end = max(rowsEnd, min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount))
+      try Self.extend(embeddings, from: tail.embeddingsByteCount, to: end)
+      tail.embeddingsByteCount = end
+    }
+    if tail.logEnd > tail.logByteCount {
+      let end = tail.logEnd + steps.logByteCount
+      // Written, not only reserved: then a sync of the log changes no metadata.
+      let zeros = [UInt8](repeating: 0, count: end - tail.logByteCount)
+      try log.write(zeros, at: tail.logByteCount)
+      tail.logByteCount = end
+    }
+  }
+
+  /// Where the file system cannot reserve blocks, the size alone is set; a full disk then shows
+  /// in the write or the sync (FAULTS.md B12).
+  static func extend(_ file: any DiskFile, from start: Int, to end: Int) throws(DiskError) {
+    do throws(DiskError) {
+      try file.allocate(offset: start, byteCount: end - start)
+    } catch {
+      guard error.isUnsupported else { throw error }
+      try file.truncate(toByteCount: end)
+    }
+  }
+
+  /// Makes the rows written so far durable.
+  package func syncRows() throws(DiskError) { try embeddings.sync() }
+
+  /// Makes the records written so far durable.
+  package func syncLog() throws(DiskError) { try log.sync() }
+
+  /// Advances the watermark over batches that are durable, and makes them readable.
+  ///
+  /// - Throws: when the header cannot be written; the batches are readable and durable all the same.
+  package func publish(_ batches: [WrittenBatch]) throws(DiskError) {
+    shard.publish(batches)
+    try embeddings.write(shard.geometry.header(rowCount: shard.rowCount).encoded, at: 0)
+  }
+}

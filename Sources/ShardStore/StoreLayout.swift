@@ -1,0 +1,43 @@
+// Where things are in a store. Format: docs/shard-format.md, first section.
+
+/// Paths below a store's directory.
+package struct StoreLayout: Sendable {
+  package let root: String
+
+  package init(root: String) { self.root = root }
+
+  package var storeFile: String { root + "/store.json" }
+  package var catalogFile: String { root + "/catalog.sqlite" }
+  package var collections: String { root + "/collections" }
+
+  package func collection(_ name: String) -> CollectionLayout {
+    CollectionLayout(root: collections + "/" + name)
+  }
+}
+
+package struct CollectionLayout: Sendable {
+  package let root: String
+
+  package var collectionFile: String { root + "/collection.json" }
+  package var shards: String { root + "/shards" }
+
+  package func shard(_ number: Int) -> ShardLayout {
+    ShardLayout(root: shards + "/" + ShardIdentity.directoryName(number))
+  }
+
+  /// Where a shard is until its first batch is durable.
+  package func newShard(_ number: Int) -> ShardLayout {
+    ShardLayout(root: shards + "/" + Self.newPrefix + ShardIdentity.directoryName(number))
+  }
+
+  package static let newPrefix = ".new-"
+}
+
+package struct ShardLayout: Sendable {
+  package let root: String
+
+  package var embeddings: String { root + "/embeddings.npy" }
+  package var log: String { root + "/commits.log" }
+  package var index: String { root + "/ids.index" }
+  package var newIndex: String { root + "/.new-ids.index" }
+}

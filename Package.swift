@@ -39,6 +39,7 @@ let package = Package(
         "CISAL", "CLinux", "CXXHash", .product(name: "SystemPackage", package: "swift-system"),
       ],
       swiftSettings: settings),
+    .target(name: "DiskSimulation", dependencies: ["SystemIO"], swiftSettings: settings),
     .target(name: "ShardStore", dependencies: ["SystemIO"], swiftSettings: settings),
     .target(
       name: "Catalog",
@@ -82,12 +83,12 @@ let package = Package(
 
     .testTarget(name: "SystemIOTests", dependencies: ["SystemIO"], swiftSettings: commonSettings),
     .testTarget(
-      name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO"],
+      name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog"], swiftSettings: commonSettings),
     .testTarget(
       name: "IngestServiceTests",
-      dependencies: ["IngestService", "ShardStore", "SystemIO", "Catalog"],
+      dependencies: ["IngestService", "ShardStore", "SystemIO", "Catalog", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(

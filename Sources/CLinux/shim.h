@@ -2,6 +2,7 @@
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 static inline int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
@@ -15,6 +16,8 @@ extern int sync_file_range(int, off_t, off_t, unsigned int);
 static inline int linux_start_writeback(int file, off_t offset, off_t length) {
   return sync_file_range(file, offset, length, 2 /* SYNC_FILE_RANGE_WRITE */);
 }
+
+static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 static inline int linux_accept(int listener, struct sockaddr *peer, socklen_t *length) {

@@ -1,1 +1,147 @@
-// placeholder
+// What should exist: the only SQL of the project. Derived from the logs; filled by IngestService/CatalogFollower.swift.
+// Schema: Catalog+Schema.swift. Rows: CatalogBatch.swift.
+
+internal import GRDB
+
+/// The SQLite file that knows every batch with its ids and its receipt.
+///
+/// One connection writes, readers do not wait for it (WAL).
+package final class Catalog: Sendable {
+  private let database: DatabasePool
+  package let path: String
+
+  /// Opens or creates a catalog.
+  ///
+  /// - Throws: when the file is no catalog that this version can use; the caller keeps it aside and makes a new one.
+  package init(path: String) throws {
+    self.path = path
+    var configuration = Configuration()
+    configuration.maximumReaderCount = 4
+    configuration.prepareDatabase { database in
+      // In WAL mode NORMAL cannot corrupt; a power cut may lose the last transactions, which are then read
+      // from the logs again. Source: sqlite.org/pragma.html#pragma_synchronous.
+      try database.execute(sql: "PRAGMA synchronous = NORMAL")
+    }
+    database = try DatabasePool(path: path, configuration: configuration)
+    try database.write { try Self.prepareSchema($0) }
+  }
+
+  /// How far a shard's log has been read.
+  package struct Position: Equatable, Sendable {
+    package var logOffset: Int
+    package var rowCount: Int
+
+    package init(logOffset: Int, rowCount: Int) {
+      self.logOffset = logOffset
+      self.rowCount = rowCount
+    }
+  }
+
+  /// What was read from one shard's log since its last position.
+  package struct Page: Sendable {
+    package var collection: String
+    package var shard: Int
+    package var batches: [CatalogBatch]
+    package var position: Position
+
+    package init(collection: String, shard: Int, batches: [CatalogBatch], position: Position) {
+      self.collection = collection
+      self.shard = shard
+      self.batches = batches
+      self.position = position
+    }
+  }
+
+  /// Adds batches and moves the positions on, in one transaction.
+  package func apply(_ pages: [Page]) throws {
+    try database.write { database in
+      for page in pages {
+        for batch in page.batches { try batch.insert(database, collection: page.collection) }
+        try database.execute(
+          sql: """
+            INSERT INTO shards (collection, shard, log_offset, row_count) VALUES (?, ?, ?, ?)
+            ON CONFLICT (collection, shard) DO UPDATE
+            SET log_offset = excluded.log_offset, row_count = excluded.row_count
+            """,
+          arguments: [
+            page.collection, page.shard, page.position.logOffset, page.position.rowCount,
+          ])
+      }
+    }
+  }
+
+  /// Positions by shard number.
+  package func positions(collection: String) throws -> [Int: Position] {
+    try database.read { database in
+      let rows = try Row.fetchAll(
+        database, sql: "SELECT shard, log_offset, row_count FROM shards WHERE collection = ?",
+        arguments: [collection])
+      return Dictionary(
+        uniqueKeysWithValues: rows.map {
+          ($0["shard"], Position(logOffset: $0["log_offset"], rowCount: $0["row_count"]))
+        })
+    }
+  }
+
+  package func batch(collection: String, id: String) throws -> CatalogBatch? {
+    try database.read { database in
+      let statement = try database.cachedStatement(
+        sql: "SELECT * FROM batches WHERE collection = ? AND batch_id = ?")
+      return try CatalogBatch.fetchOne(statement, arguments: [collection, id])
+    }
+  }
+
+  /// Batches in the order of their commit, without their ids.
+  ///
+  /// - Parameters:
+  ///   - prefix: of the batch id; empty for all.
+  ///   - after: the sequence behind which, in the direction of the order, the list goes on.
+  package func batches(
+    collection: String, prefix: String, descending: Bool, after: Int?, limit: Int
+  ) throws -> [CatalogBatch] {
+    var sql = """
+      SELECT sequence, batch_id, shard, first_row, row_count, rows_crc32c, content_digest,
+        body_sha256, committed_at, x'' AS ids FROM batches WHERE collection = ?
+      """
+    var arguments: StatementArguments = [collection]
+    if !prefix.isEmpty {
+      // A range and not LIKE, so that the index is used. Ids are ASCII: U+007F is behind all of them.
+      sql += " AND batch_id >= ? AND batch_id < ?"
+      arguments += [prefix, prefix + "\u{7F}"]
+    }
+    if let after {
+      sql += descending ? " AND sequence < ?" : " AND sequence > ?"
+      arguments += [after]
+    }
+    sql += descending ? " ORDER BY sequence DESC LIMIT ?" : " ORDER BY sequence LIMIT ?"
+    arguments += [limit]
+    let (query, values) = (sql, arguments)
+    return try database.read { try CatalogBatch.fetchAll($0, sql: query, arguments: values) }
+  }
+
+  /// Forgets a shard, so that its log is read again from the start.
+  package func forget(collection: String, shard: Int) throws {
+    try database.write { database in
+      try database.execute(
+        sql: "DELETE FROM batches WHERE collection = ? AND shard = ?",
+        arguments: [collection, shard])
+      try database.execute(
+        sql: "DELETE FROM shards WHERE collection = ? AND shard = ?",
+        arguments: [collection, shard])
+    }
+  }
+
+  /// The largest sequence of a collection; 0 for none.
+  package func lastSequence(collection: String) throws -> Int {
+    try database.read { database in
+      try Int.fetchOne(
+        database, sql: "SELECT MAX(sequence) FROM batches WHERE collection = ?",
+        arguments: [collection]) ?? 0
+    }
+  }
+
+  /// Moves what is in the write-ahead log into the database file, as before a clean stop.
+  package func checkpoint() throws {
+    try database.writeWithoutTransaction { try _ = $0.checkpoint(.truncate) }
+  }
+}

@@ -1,1 +1,203 @@
-// placeholder
+// The service: opens a store, takes batches, answers for them. The only place that knows shards and catalog.
+// Opening: IngestService+Open.swift. Reading: IngestService+Read.swift. Commit order: CommitPipeline.swift.
+
+internal import Catalog
+internal import Logging
+package import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+package final class IngestService: Sendable {
+  package let configuration: ServiceConfiguration
+  package let layout: StoreLayout
+  package let storeUUID: StoreUUID
+  package let admission: Admission
+  package let metrics = ServiceMetrics()
+  package let health = ServiceHealth()
+  let disk: any Disk
+  let catalog: Catalog?
+  let logger: Logger
+  let registry = BatchRegistry()
+  let collectionMap: Mutex<[String: Collection]>
+  let threads: PipelineThreads
+  let parallelSync = ParallelSync()
+  let background: BackgroundThreads
+  private let lock: StoreLock?
+
+  static let defaultCollection = "default"
+
+  init(
+    configuration: ServiceConfiguration, layout: StoreLayout, storeUUID: StoreUUID,
+    disk: any Disk, catalog: Catalog?, collections: [Collection], lock: StoreLock?, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.layout = layout
+    self.storeUUID = storeUUID
+    self.disk = disk
+    self.catalog = catalog
+    self.lock = lock
+    self.logger = logger
+    admission = Admission(configuration: configuration, disk: disk, root: layout.root)
+    threads = PipelineThreads(groupByteCountMax: configuration.groupByteCountMax)
+    background = BackgroundThreads()
+    collectionMap = Mutex(Dictionary(uniqueKeysWithValues: collections.map { ($0.name, $0) }))
+  }
+
+  // MARK: - Append
+
+  /// Commits a batch once; a batch id that is known gets the receipt that it always got.
+  ///
+  /// - Parameters:
+  ///   - batchID: 1 to 200 bytes of ASCII; nil for a batch that nobody will ask for again.
+  ///   - completion: Called once, from any thread, after the batch is durable or refused.
+  package func append(
+    _ batch: Batch, to collection: Collection, batchID: String?,
+    completion: @escaping @Sendable (Result<Commit, IngestError>) -> Void
+  ) {
+    guard batch.dimension == collection.dimension, batch.dtype == collection.dtype else {
+      completion(.failure(Self.shapeDiffers(batch, collection)))
+      return
+    }
+    let id = batchID ?? Self.newBatchID()
+    let key = BatchRegistry.Key(collection: collection.uuid, batchID: id)
+    switch registry.claim(key, digest: batch.contentDigest, completion: completion) {
+    case .joined: return
+    case .replay(let receipt): completion(.success(Commit(receipt: receipt, isReplay: true)))
+    case .reused(let receipt): completion(.failure(.keyReused(batchID: id, receipt: receipt)))
+    case .mine:
+      if batchID != nil, let known = catalogReceipt(collection, batchID: id) {
+        settle(key, .success(known), isReplayFor: batch, completion)
+      } else {
+        commit(batch, in: collection, key: key, completion)
+      }
+    }
+  }
+
+  private func commit(
+    _ batch: Batch, in collection: Collection, key: BatchRegistry.Key,
+    _ completion: @escaping @Sendable (Result<Commit, IngestError>) -> Void
+  ) {
+    let began = MonotonicTime.now
+    let pending = PendingBatch(collection: collection, batch: batch, batchID: key.batchID) {
+      [self] outcome in
+      if case .success = outcome { metrics.recordCommit(began.duration(to: .now)) }
+      settle(key, outcome, isReplayFor: nil, completion)
+    }
+    if !threads.append(pending) {
+      settle(key, .failure(.draining), isReplayFor: nil, completion)
+    }
+  }
+
+  /// Answers the owner of a batch id and everybody who joined.
+  private func settle(
+    _ key: BatchRegistry.Key, _ outcome: Result<Receipt, IngestError>, isReplayFor batch: Batch?,
+    _ completion: @Sendable (Result<Commit, IngestError>) -> Void
+  ) {
+    let waiting = registry.settle(key, try? outcome.get())
+    switch outcome {
+    case .failure(let error):
+      completion(.failure(error))
+      for other in waiting { other(.failure(error)) }
+    case .success(let receipt):
+      let replay = Commit(receipt: receipt, isReplay: true)
+      if let batch {
+        let isSame = batch.contentDigest == receipt.contentDigest
+        let answer: Result<Commit, IngestError> =
+          isSame
+          ? .success(replay) : .failure(.keyReused(batchID: receipt.batchID, receipt: receipt))
+        completion(answer)
+        for other in waiting { other(answer) }
+        registry.forget([key.batchID], collection: key.collection)
+      } else {
+        completion(.success(Commit(receipt: receipt, isReplay: false)))
+        for other in waiting { other(.success(replay)) }
+      }
+    }
+  }
+
+  private static func shapeDiffers(_ batch: Batch, _ collection: Collection) -> IngestError {
+    .shapeDiffers(
+      expected: "dimension \(collection.dimension) and dtype \(collection.dtype.name)",
+      found: "dimension \(batch.dimension) and dtype \(batch.dtype.name)")
+  }
+
+  /// A UUID of version 7: made from the time and 74 random bits. Source: RFC 9562 section 5.7.
+  private static func newBatchID() -> String {
+    let milliseconds = UInt64(MonotonicTime.wallClockNanoseconds / 1_000_000)
+    var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
+    for index in 0..<6 { bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * index)) }
+    bytes[6] = bytes[6] & 0x0F | 0x70
+    bytes[8] = bytes[8] & 0x3F | 0x80
+    return StoreUUID(bytes: bytes)?.description ?? ""
+  }
+
+  // MARK: - Receipts
+
+  func catalogReceipt(_ collection: Collection, batchID: String) -> Receipt? {
+    do {
+      return try catalog?.batch(collection: collection.uuid, id: batchID)
+        .map { Receipt($0, collection: collection.name) }
+    } catch {
+      logger.error("the catalog cannot be read: \(error)")
+      return nil
+    }
+  }
+
+  // MARK: - Collections
+
+  package var collections: [Collection] {
+    collectionMap.withLock { $0.values.sorted { $0.name < $1.name } }
+  }
+
+  package func collection(_ name: String) -> Collection? { collectionMap.withLock { $0[name] } }
+
+  /// The collection of that name; created when it is not there.
+  ///
+  /// - Returns: whether it was created now.
+  /// - Throws: ``IngestError/collectionDiffers(_:)`` when it is there with another shape.
+  package func createCollection(
+    _ name: String, dimension: Int, dtype: Dtype
+  ) throws(IngestError) -> (collection: Collection, isNew: Bool) {
+    guard Collection.isValidName(name) else { throw .collectionNameInvalid(name) }
+    let outcome = collectionMap.withLock { map -> Result<(Collection, Bool), IngestError> in
+      if let found = map[name] {
+        guard found.dimension == dimension, found.dtype == dtype else {
+          return .failure(
+            .collectionDiffers(
+              "collection \(name) has dimension \(found.dimension) and dtype \(found.dtype.name)"))
+        }
+        return .success((found, false))
+      }
+      do throws(DiskError) {
+        let geometry = ShardGeometry(
+          dimension: dimension, dtype: dtype, shardByteCount: configuration.shardByteCount)
+        let created = try Collection.create(
+          name, store: storeUUID, geometry: geometry, layout: layout, disk: disk,
+          steps: configuration.allocation)
+        map[name] = created
+        return .success((created, true))
+      } catch {
+        guard error.isOutOfSpace else { return .failure(.storageFailed("\(error)")) }
+        return .failure(
+          .diskFull(neededByteCount: 0, freeByteCount: 0, reason: "\(error)"))
+      }
+    }
+    return try outcome.get()
+  }
+
+  // MARK: - Stop
+
+  /// Commits what is in flight, brings the catalog up to date, gives preallocated space back.
+  package func close() {
+    threads.close()
+    parallelSync.close()
+    background.close()
+    for collection in collections {
+      let writer = collection.writing.withLock { $0.writer }
+      do throws(DiskError) { try writer?.giveBackSpace() } catch {
+        logger.error("preallocated space could not be given back: \(error)")
+      }
+    }
+    try? catalog?.checkpoint()
+  }
+}

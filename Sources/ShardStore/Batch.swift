@@ -21,6 +21,9 @@ package final class Batch: @unchecked Sendable {
 
   package var rowCount: Int { ids.count }
 
+  /// What the batch takes on disk: rows and ids.
+  package var byteCount: Int { rowCount * dimension * dtype.byteCount + ids.bytes.count }
+
   /// - Parameters:
   ///   - rows: exactly ids.count × dimension × dtype.byteCount bytes, never changed from here on.
   ///   - owner: what frees the memory behind `rows` when it goes away.

@@ -17,7 +17,6 @@ package struct OpenedShard: Sendable {
 package enum ShardUnusable: Error, Sendable {
   case disk(DiskError)
   case noRecord(shard: Int)
-  case size(shard: Int, found: Int, expected: Int)
 }
 
 package struct ShardOpener: Sendable {

@@ -64,13 +64,24 @@ package final class ShardWriter: Sendable {
     self.tail = Mutex(tail)
   }
 
-  /// Whether `batch` still goes into this shard.
-  package func hasRoom(for batch: Batch) -> Bool {
-    tail.withLock { tail in
-      tail.rowCount + batch.rowCount <= shard.geometry.rowCapacity
-        && tail.logEnd + batch.ids.bytes.count + 4096 <= ShardGeometry.logByteCountMax
+  /// How many of the batches, from the first on, still go into this shard.
+  package func countThatFits(_ batches: some Sequence<Batch>) -> Int {
+    let tail = tail.withLock { $0 }
+    var (count, rowCount, logEnd) = (0, tail.rowCount, tail.logEnd)
+    for batch in batches {
+      rowCount += batch.rowCount
+      logEnd += batch.ids.bytes.count + recordOverheadByteCountMax
+      let fits =
+        rowCount <= shard.geometry.rowCapacity
+        && (logEnd <= ShardGeometry.logByteCountMax || tail.rowCount == 0)
+      guard fits else { break }
+      count += 1
     }
+    return count
   }
+
+  /// What a record adds to its ids, rounded up: fixed fields, batch id, padding, and the seal record's share.
+  private var recordOverheadByteCountMax: Int { 4096 }
 
   /// Writes a group behind what was written before. Nothing of it is durable or visible yet.
   ///
@@ -152,6 +163,16 @@ package final class ShardWriter: Sendable {
       guard error.isUnsupported else { throw error }
       try file.truncate(toByteCount: end)
     }
+  }
+
+  /// Cuts preallocated space behind the last row and record, at a clean stop.
+  package func giveBackSpace() throws(DiskError) {
+    let (rowCount, logEnd) = tail.withLock { ($0.rowCount, $0.logEnd) }
+    guard rowCount > 0, rowCount == shard.rowCount else { return }
+    try embeddings.truncate(toByteCount: shard.geometry.offset(ofRow: rowCount))
+    try log.truncate(toByteCount: logEnd)
+    try embeddings.sync()
+    try log.sync()
   }
 
   /// Makes the rows written so far durable.

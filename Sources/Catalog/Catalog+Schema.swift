@@ -1,0 +1,46 @@
+// The tables of catalog.sqlite, version 1.
+
+internal import GRDB
+
+/// A catalog that this version of the program cannot use.
+package enum CatalogError: Error, Sendable {
+  case version(found: Int, expected: Int)
+}
+
+extension Catalog {
+  static let schemaVersion = 1
+
+  /// Creates the tables in a new file, and refuses a file of another version.
+  static func prepareSchema(_ database: Database) throws {
+    let version = try Int.fetchOne(database, sql: "PRAGMA user_version") ?? 0
+    guard version == 0 || version == schemaVersion else {
+      throw CatalogError.version(found: version, expected: schemaVersion)
+    }
+    try database.execute(
+      sql: """
+        CREATE TABLE IF NOT EXISTS shards (
+          collection TEXT NOT NULL,
+          shard INTEGER NOT NULL,
+          log_offset INTEGER NOT NULL,
+          row_count INTEGER NOT NULL,
+          PRIMARY KEY (collection, shard)
+        ) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS batches (
+          collection TEXT NOT NULL,
+          sequence INTEGER NOT NULL,
+          batch_id TEXT NOT NULL,
+          shard INTEGER NOT NULL,
+          first_row INTEGER NOT NULL,
+          row_count INTEGER NOT NULL,
+          rows_crc32c INTEGER NOT NULL,
+          content_digest BLOB NOT NULL,
+          body_sha256 BLOB,
+          committed_at INTEGER NOT NULL,
+          ids BLOB NOT NULL
+        );
+        CREATE UNIQUE INDEX IF NOT EXISTS batches_by_id ON batches (collection, batch_id);
+        CREATE UNIQUE INDEX IF NOT EXISTS batches_by_sequence ON batches (collection, sequence);
+        PRAGMA user_version = \(schemaVersion);
+        """)
+  }
+}

@@ -1,0 +1,64 @@
+// One batch as the catalog keeps it: one database row per batch, not per embedding.
+
+internal import Foundation
+internal import GRDB
+
+/// A committed batch, its receipt, and the ids of its rows.
+package struct CatalogBatch: Equatable, Sendable {
+  package var sequence: Int
+  package var batchID: String
+  package var shard: Int
+  package var firstRow: Int
+  package var rowCount: Int
+  package var rowsCRC32C: UInt32
+  /// 16 bytes.
+  package var contentDigest: [UInt8]
+  /// 32 bytes, when the client declared it.
+  package var bodySHA256: [UInt8]?
+  /// Nanoseconds since 1970.
+  package var committedAt: Int64
+  /// As in commits.log; empty where a list leaves them out.
+  package var ids: [UInt8]
+
+  package init(
+    sequence: Int, batchID: String, shard: Int, firstRow: Int, rowCount: Int, rowsCRC32C: UInt32,
+    contentDigest: [UInt8], bodySHA256: [UInt8]?, committedAt: Int64, ids: [UInt8]
+  ) {
+    self.sequence = sequence
+    self.batchID = batchID
+    self.shard = shard
+    self.firstRow = firstRow
+    self.rowCount = rowCount
+    self.rowsCRC32C = rowsCRC32C
+    self.contentDigest = contentDigest
+    self.bodySHA256 = bodySHA256
+    self.committedAt = committedAt
+    self.ids = ids
+  }
+}
+
+extension CatalogBatch: FetchableRecord {
+  init(row: Row) {
+    self.init(
+      sequence: row["sequence"], batchID: row["batch_id"], shard: row["shard"],
+      firstRow: row["first_row"], rowCount: row["row_count"],
+      rowsCRC32C: UInt32(truncatingIfNeeded: row["rows_crc32c"] as Int64),
+      contentDigest: [UInt8](row["content_digest"] as Data),
+      bodySHA256: (row["body_sha256"] as Data?).map { [UInt8]($0) },
+      committedAt: row["committed_at"], ids: [UInt8](row["ids"] as Data))
+  }
+
+  /// Adds the batch; one that is already there is left as it is, so that a log may be read twice.
+  func insert(_ database: Database, collection: String) throws {
+    let statement = try database.cachedStatement(
+      sql: """
+        INSERT OR IGNORE INTO batches (collection, sequence, batch_id, shard, first_row, row_count,
+          rows_crc32c, content_digest, body_sha256, committed_at, ids)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """)
+    try statement.execute(arguments: [
+      collection, sequence, batchID, shard, firstRow, rowCount, Int64(rowsCRC32C),
+      Data(contentDigest), bodySHA256.map { Data($0) }, committedAt, Data(ids),
+    ])
+  }
+}

@@ -1,0 +1,201 @@
+// A disk in memory that remembers what was synced and what was not. The other implementation of
+// SystemIO's Disk; used by tests only. Power cuts: PowerCut.swift.
+
+internal import Glibc
+internal import Synchronization
+package import SystemIO
+
+/// Files and directories in memory, with a trace of every change and every sync.
+package final class SimulatedDisk: Disk {
+  let state: Mutex<State>
+  /// What was there when the trace began; all of it durable.
+  let initialNodes: [Int: Node]
+
+  struct State {
+    var nodes: [Int: Node]
+    var nextNode: Int
+    var trace: [Event] = []
+    var fault: Fault?
+    var operationCounts: [String: Int] = [:]
+    var freeByteCount = 1 << 40
+  }
+
+  /// Answers the error number with which an operation fails; nil lets it happen.
+  ///
+  /// - Parameters: the operation's Linux name, the path, and how often it was called before.
+  package typealias Fault = @Sendable (_ operation: String, _ path: String, _ count: Int) -> Int32?
+
+  /// What a number stands for: a file's bytes, or a directory's names.
+  package enum Node: Sendable {
+    case file([UInt8])
+    case directory([String: Int])
+  }
+
+  static let root = 0
+
+  /// An empty disk, with nothing but its root directory.
+  package convenience init() { self.init(nodes: [Self.root: .directory([:])], nextNode: 1) }
+
+  init(nodes: [Int: Node], nextNode: Int) {
+    initialNodes = nodes
+    state = Mutex(State(nodes: nodes, nextNode: nextNode))
+  }
+
+  package func setFault(_ fault: Fault?) { state.withLock { $0.fault = fault } }
+
+  package func setFreeByteCount(_ count: Int) { state.withLock { $0.freeByteCount = count } }
+
+  /// Marks a moment in the trace, for example an acknowledgement.
+  package func note(_ number: Int) { state.withLock { $0.trace.append(.note(number)) } }
+
+  package var trace: [Event] { state.withLock { $0.trace } }
+
+  /// Changes one bit of a file, behind everybody's back.
+  package func flipBit(_ bit: Int, in path: String) {
+    state.withLock { state in
+      guard let node = try? state.node(path), case .file(var bytes) = state.nodes[node] else {
+        preconditionFailure("no file \(path)")
+      }
+      bytes[bit / 8] ^= 1 << (bit % 8)
+      state.nodes[node] = .file(bytes)
+    }
+  }
+
+  /// Runs one operation: counts it, lets it fail when a fault says so, and records what it changed.
+  func perform<Result>(
+    _ operation: String, _ path: String, _ body: (inout State) throws(DiskError) -> Result
+  ) throws(DiskError) -> Result {
+    let outcome = state.withLock { state -> Swift.Result<Result, DiskError> in
+      let count = state.operationCounts[operation, default: 0]
+      state.operationCounts[operation] = count + 1
+      if let code = state.fault?(operation, path, count) {
+        return .failure(DiskError(operation: operation, path: path, code: code))
+      }
+      do throws(DiskError) { return .success(try body(&state)) } catch { return .failure(error) }
+    }
+    return try outcome.get()
+  }
+}
+
+extension SimulatedDisk.State {
+  /// The node that a path leads to.
+  func node(_ path: String) throws(DiskError) -> Int {
+    var current = SimulatedDisk.root
+    for name in path.split(separator: "/") {
+      guard case .directory(let names) = nodes[current], let next = names[String(name)] else {
+        throw DiskError(operation: "open", path: path, code: ENOENT)
+      }
+      current = next
+    }
+    return current
+  }
+
+  /// The directory that a path lies in, and its name there.
+  func parent(of path: String) throws(DiskError) -> (node: Int, name: String) {
+    let parts = path.split(separator: "/")
+    guard let name = parts.last else {
+      throw DiskError(operation: "open", path: path, code: EINVAL)
+    }
+    return (try node("/" + parts.dropLast().joined(separator: "/")), String(name))
+  }
+
+  func names(_ node: Int) -> [String: Int] {
+    if case .directory(let names) = nodes[node] { return names }
+    return [:]
+  }
+
+  mutating func create(_ content: SimulatedDisk.Node, at path: String) throws(DiskError) -> Int {
+    let (directory, name) = try parent(of: path)
+    guard names(directory)[name] == nil else {
+      throw DiskError(operation: "open", path: path, code: EEXIST)
+    }
+    let node = nextNode
+    nextNode += 1
+    change(.link(directory: directory, name: name, node: node, content: content))
+    return node
+  }
+
+  /// Makes a change and remembers it.
+  mutating func change(_ event: SimulatedDisk.Event) {
+    event.apply(to: &nodes)
+    trace.append(event)
+  }
+}
+
+extension SimulatedDisk {
+  package func createFile(_ path: String) throws(DiskError) -> any DiskFile {
+    let node = try perform("open", path) { state throws(DiskError) in
+      try state.create(.file([]), at: path)
+    }
+    return SimulatedFile(disk: self, node: node, path: path)
+  }
+
+  package func openFile(_ path: String, for access: FileAccess) throws(DiskError) -> any DiskFile {
+    let node = try perform("open", path) { state throws(DiskError) in
+      let node = try state.node(path)
+      guard case .file = state.nodes[node] else {
+        throw DiskError(operation: "open", path: path, code: EINVAL)
+      }
+      return node
+    }
+    return SimulatedFile(disk: self, node: node, path: path)
+  }
+
+  package func makeDirectory(_ path: String) throws(DiskError) {
+    try perform("mkdir", path) { state throws(DiskError) in
+      _ = try state.create(.directory([:]), at: path)
+    }
+  }
+
+  package func rename(_ path: String, to newPath: String) throws(DiskError) {
+    try perform("rename", path) { state throws(DiskError) in
+      let (from, name) = try state.parent(of: path)
+      let (to, newName) = try state.parent(of: newPath)
+      guard state.names(from)[name] != nil else {
+        throw DiskError(operation: "rename", path: path, code: ENOENT)
+      }
+      state.change(.rename(from: from, name: name, to: to, newName: newName))
+    }
+  }
+
+  package func removeFile(_ path: String) throws(DiskError) { try unlink("unlink", path) }
+
+  package func removeDirectory(_ path: String) throws(DiskError) { try unlink("rmdir", path) }
+
+  private func unlink(_ operation: String, _ path: String) throws(DiskError) {
+    try perform(operation, path) { state throws(DiskError) in
+      let (directory, name) = try state.parent(of: path)
+      guard state.names(directory)[name] != nil else {
+        throw DiskError(operation: operation, path: path, code: ENOENT)
+      }
+      state.change(.unlink(directory: directory, name: name))
+    }
+  }
+
+  package func names(inDirectory path: String) throws(DiskError) -> [String] {
+    try perform("opendir", path) { state throws(DiskError) in
+      state.names(try state.node(path)).keys.sorted()
+    }
+  }
+
+  package func kind(of path: String) throws(DiskError) -> FileKind? {
+    try perform("lstat", path) { state throws(DiskError) in
+      guard let node = try? state.node(path) else { return nil }
+      if case .file = state.nodes[node] { return .file }
+      return .directory
+    }
+  }
+
+  package func syncDirectory(_ path: String) throws(DiskError) {
+    try perform("fsync", path) { state throws(DiskError) in
+      state.trace.append(.syncDirectory(try state.node(path)))
+    }
+  }
+
+  package func space(at path: String) throws(DiskError) -> DiskSpace {
+    try perform("statvfs", path) { state throws(DiskError) in
+      DiskSpace(
+        freeByteCount: state.freeByteCount, totalByteCount: 1 << 40, freeInodeCount: 1 << 20)
+    }
+  }
+}

@@ -1,0 +1,91 @@
+// Who may send a body: bounded by bytes in flight and by the disk reserve, before the body is read.
+
+internal import Synchronization
+package import SystemIO
+
+/// Counts bytes in flight and watches the free space.
+package final class Admission: Sendable {
+  private let configuration: ServiceConfiguration
+  private let disk: any Disk
+  private let root: String
+  private let state = Mutex(State())
+
+  private struct State {
+    var inFlightByteCount = 0
+    var isReserveReached = false
+  }
+
+  package init(configuration: ServiceConfiguration, disk: any Disk, root: String) {
+    self.configuration = configuration
+    self.disk = disk
+    self.root = root
+  }
+
+  /// Bytes in flight that were admitted; given back when this goes away.
+  package final class Permit: Sendable {
+    private let admission: Admission
+    private let byteCount: Mutex<Int>
+
+    fileprivate init(_ admission: Admission, byteCount: Int) {
+      self.admission = admission
+      self.byteCount = Mutex(byteCount)
+    }
+
+    /// Asks for more, for a body whose length was not declared or which grows when it is inflated.
+    package func grow(by more: Int) -> Bool {
+      guard admission.take(more) else { return false }
+      byteCount.withLock { $0 += more }
+      return true
+    }
+
+    deinit {
+      let count = byteCount.withLock { $0 }
+      admission.state.withLock { $0.inFlightByteCount -= count }
+    }
+  }
+
+  /// Admits a body of a declared length, or a first piece of one.
+  package func admit(byteCount: Int) throws(IngestError) -> Permit {
+    let space = self.space
+    if isReserveReached(space, neededByteCount: byteCount) {
+      throw .diskFull(
+        neededByteCount: byteCount + configuration.diskReserveByteCount,
+        freeByteCount: space?.freeByteCount ?? 0,
+        reason: space?.freeInodeCount == 0 ? "inodes" : "reserve")
+    }
+    guard take(byteCount) else {
+      throw .inFlightLimit(byteCountMax: configuration.inFlightByteCountMax)
+    }
+    return Permit(self, byteCount: byteCount)
+  }
+
+  private func take(_ byteCount: Int) -> Bool {
+    state.withLock { state in
+      guard state.inFlightByteCount + byteCount <= configuration.inFlightByteCountMax else {
+        return false
+      }
+      state.inFlightByteCount += byteCount
+      return true
+    }
+  }
+
+  package var inFlightByteCount: Int { state.withLock { $0.inFlightByteCount } }
+
+  package var space: DiskSpace? { try? disk.space(at: root) }
+
+  /// Whether the free space is below the reserve; with hysteresis, so that it does not flicker.
+  package func isReserveReached(_ space: DiskSpace?, neededByteCount: Int = 0) -> Bool {
+    guard let space else { return false }
+    return state.withLock { state in
+      let free = space.freeByteCount - neededByteCount
+      let threshold =
+        state.isReserveReached
+        ? configuration.diskResumeByteCount : configuration.diskReserveByteCount
+      // One large body that does not fit does not stop the small ones.
+      if neededByteCount == 0 || space.freeByteCount < threshold {
+        state.isReserveReached = space.freeByteCount < threshold
+      }
+      return free < threshold || space.freeInodeCount == 0
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// What happens after the acknowledgement: following the logs, and sealing full shards.
+
+internal import Synchronization
+internal import SystemIO
+
+/// Owns the follower and the sealer's thread.
+final class BackgroundThreads: Sendable {
+  private let follower = Mutex<CatalogFollower?>(nil)
+  private let sealer = Monitor(Sealer())
+  private let sealerThread = Mutex<NamedThread?>(nil)
+
+  private struct Sealer {
+    var hasWork = false
+    var isClosed = false
+  }
+
+  func startFollower(_ follower: CatalogFollower) {
+    follower.start()
+    self.follower.withLock { $0 = follower }
+  }
+
+  func wakeFollower() { follower.withLock { $0?.wake() } }
+
+  func startSealer(_ seal: @escaping @Sendable () -> Void) {
+    let thread = NamedThread("ingot-seal") { [sealer] in
+      while true {
+        let isClosed = sealer.wait { sealer -> Bool? in
+          guard sealer.hasWork || sealer.isClosed else { return nil }
+          sealer.hasWork = false
+          return sealer.isClosed
+        }
+        if isClosed == true { return }
+        seal()
+      }
+    }
+    sealerThread.withLock { $0 = thread }
+  }
+
+  func wakeSealer() { sealer.change { $0.hasWork = true } }
+
+  /// Ends the threads; the catalog catches up first.
+  func close() {
+    follower.withLock { $0.take() }?.close()
+    sealer.change { $0.isClosed = true }
+    sealerThread.withLock { $0.take() }?.join()
+  }
+}

@@ -1,0 +1,129 @@
+// Creates a collection, or opens one as it is found at start.
+
+package import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+/// What start-up did to a collection, for the log.
+package struct RecoveryReport: Sendable {
+  package var lines: [String] = []
+}
+
+extension Collection {
+  /// Creates the directories and collection.json, durably.
+  static func create(
+    _ name: String, store: StoreUUID, geometry: ShardGeometry, layout: StoreLayout,
+    disk: any Disk, steps: AllocationSteps
+  ) throws(DiskError) -> Collection {
+    let collection = layout.collection(name)
+    let uuid = StoreUUID.random()
+    for directory in [collection.root, collection.shards]
+    where try disk.kind(of: directory) == nil {
+      try disk.makeDirectory(directory)
+    }
+    let file = CollectionFile(
+      collectionUUID: uuid.description, dimension: geometry.dimension,
+      dtype: geometry.dtype.rawValue)
+    try file.write(collection.collectionFile, inDirectory: collection.root, disk: disk)
+    try disk.syncDirectory(layout.collections)
+    let opener = ShardOpener(
+      disk: disk, collection: collection, store: store, collectionUUID: uuid,
+      geometry: geometry, steps: steps)
+    return Collection(
+      name: name, opener: opener, shards: [],
+      writing: Writing(writer: nil, nextShard: 0, nextSequence: 1, durableSequence: 0),
+      unusable: [:])
+  }
+
+  /// Opens all shards, the last first: what a shard's log holds can depend on the shard behind it.
+  ///
+  /// - Parameter catalogRowCounts: Rows that the catalog has seen committed, by shard number.
+  static func open(
+    _ name: String, opener: ShardOpener, catalogRowCounts: [Int: Int], catalogSequence: Int,
+    report: inout RecoveryReport
+  ) throws(DiskError) -> Collection {
+    let numbers = try shardNumbers(opener, report: &report)
+    var shards: [Shard] = []
+    var unusable: [Int: String] = [:]
+    var last: OpenedShard?
+    var nextSequence: Int?
+    for number in numbers.reversed() {
+      do throws(ShardUnusable) {
+        let opened = try opener.open(
+          number, catalogRowCount: catalogRowCounts[number] ?? 0, nextShardSequence: nextSequence)
+        if let torn = opened.tornTail {
+          report.lines.append("\(name): shard \(number): cut a torn tail: \(torn)")
+        }
+        for damage in opened.shard.summary.damage {
+          report.lines.append("\(name): shard \(number): rows \(damage.rows) are damaged: \(damage.reason)")
+        }
+        if number == numbers.last { last = opened }
+        shards.append(opened.shard)
+        nextSequence = opened.shard.summary.firstSequence
+      } catch {
+        unusable[number] = error.description
+        report.lines.append("\(name): shard \(number) cannot be opened: \(error)")
+        nextSequence = opener.firstSequence(number) ?? nextSequence
+      }
+    }
+    shards.reverse()
+    let sequence = max(catalogSequence, lastSequence(of: shards))
+    return Collection(
+      name: name, opener: opener, shards: shards,
+      writing: Writing(
+        writer: last?.writer, nextShard: (numbers.last ?? -1) + 1, nextSequence: sequence + 1,
+        durableSequence: sequence),
+      unusable: unusable)
+  }
+
+  /// Damaged rows at the end may have been as many batches, whose sequences are not given out again.
+  private static func lastSequence(of shards: [Shard]) -> Int {
+    shards.map { shard in
+      let summary = shard.summary
+      return summary.lastSequence + summary.damage.reduce(0) { $0 + $1.rows.count }
+    }.max() ?? 0
+  }
+
+  /// Removes what an interrupted creation left, and lists the shards.
+  private static func shardNumbers(
+    _ opener: ShardOpener, report: inout RecoveryReport
+  ) throws(DiskError) -> [Int] {
+    var numbers: [Int] = []
+    for name in try opener.disk.names(inDirectory: opener.collection.shards) {
+      if let number = ShardIdentity.number(ofDirectoryName: name) {
+        numbers.append(number)
+      } else if name.hasPrefix(CollectionLayout.newPrefix),
+        let number = ShardIdentity.number(
+          ofDirectoryName: String(name.dropFirst(CollectionLayout.newPrefix.count)))
+      {
+        try ShardWriter.removeNewShard(opener.collection.newShard(number), disk: opener.disk)
+      } else {
+        report.lines.append("\(opener.collection.shards)/\(name) is not Ingot's and is left alone")
+      }
+    }
+    return numbers
+  }
+
+  /// Seals every shard but the one that grows. A shard with damage stays as it is.
+  func sealFinishedShards() throws(DiskError) {
+    let growing = writing.withLock { $0.writer?.shard.identity.number }
+    for shard in shards where shard.identity.number != growing {
+      let summary = shard.summary
+      guard !summary.isSealed, summary.damage.isEmpty else { continue }
+      do throws(Shard.SealFailure) {
+        try shard.seal(in: opener.collection, disk: opener.disk)
+      } catch {
+        if case .disk(let failure) = error { throw failure }
+      }
+    }
+  }
+}
+
+extension ShardUnusable: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .noRecord: "commits.log has no valid record at its start or behind it"
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// One collection: its shape, its shards in order, and where the next batch goes.
+// Written by CommitPipeline.swift, opened by Collection+Open.swift, read by Collection+Read.swift.
+
+package import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+package final class Collection: Sendable {
+  package let name: String
+  package let opener: ShardOpener
+  let shardList: Mutex<[Shard]>
+  let writing: Mutex<Writing>
+  let unusable: Mutex<[Int: String]>
+
+  /// What the commit pipeline needs to know to place a batch.
+  struct Writing {
+    /// Takes the next batch; nil when the next batch begins a shard.
+    var writer: ShardWriter?
+    var nextShard: Int
+    var nextSequence: Int
+    /// Of the last batch that is durable.
+    var durableSequence: Int
+    /// Counts failures: what was written before one is not acknowledged after it.
+    var generation = 0
+  }
+
+  init(name: String, opener: ShardOpener, shards: [Shard], writing: Writing, unusable: [Int: String]) {
+    self.name = name
+    self.opener = opener
+    shardList = Mutex(shards)
+    self.writing = Mutex(writing)
+    self.unusable = Mutex(unusable)
+  }
+
+  package var dimension: Int { opener.geometry.dimension }
+  package var dtype: Dtype { opener.geometry.dtype }
+  /// By which the catalog knows the collection.
+  package var uuid: String { opener.collectionUUID.description }
+
+  /// In the order of their numbers.
+  package var shards: [Shard] { shardList.withLock { $0 } }
+
+  /// Shards that could not be opened, with the reason.
+  package var unusableShards: [Int: String] { unusable.withLock { $0 } }
+
+  package var rowCount: Int { shards.reduce(0) { $0 + $1.rowCount } }
+
+  package var lastSequence: Int { writing.withLock { $0.durableSequence } }
+
+  /// Rows, bytes and name, for the collection's page.
+  package struct Summary: Sendable {
+    package let name: String
+    package let dimension: Int
+    package let dtype: Dtype
+    package let rowCount: Int
+    package let shardCount: Int
+    package let batchCount: Int
+  }
+
+  package var summary: Summary {
+    Summary(
+      name: name, dimension: dimension, dtype: dtype, rowCount: rowCount,
+      shardCount: shards.count, batchCount: lastSequence)
+  }
+
+  /// `[a-z0-9][a-z0-9._-]{0,62}`: safe as a directory's name and in a URL.
+  package static func isValidName(_ name: String) -> Bool {
+    let bytes = Array(name.utf8)
+    func isAlphanumeric(_ byte: UInt8) -> Bool {
+      (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte)
+    }
+    return (1...63).contains(bytes.count) && isAlphanumeric(bytes[0])
+      && bytes.allSatisfy { isAlphanumeric($0) || [0x2E, 0x5F, 0x2D].contains($0) }
+  }
+}

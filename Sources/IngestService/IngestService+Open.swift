@@ -1,0 +1,216 @@
+// Opens or creates a store: lock, identity, catalog, shards, threads; in this order.
+
+package import Logging
+internal import Catalog
+internal import ShardStore
+internal import Synchronization
+package import SystemIO
+
+extension IngestService {
+  /// Opens the store at a path and starts to take batches.
+  ///
+  /// - Parameter catalogFile: nil keeps all receipts in memory; for disks that SQLite cannot use.
+  package static func open(
+    root: String, configuration: ServiceConfiguration, disk: any Disk = RealDisk(),
+    lock: StoreLock? = nil, catalogFile: Bool = true, logger: Logger
+  ) throws(StoreProblem) -> IngestService {
+    let layout = StoreLayout(root: root)
+    var report = RecoveryReport()
+    let uuid = try openOrCreateStore(layout, disk: disk)
+    let catalog = catalogFile ? openCatalog(layout, report: &report, logger: logger) : nil
+    let collections = try openCollections(
+      layout, uuid: uuid, configuration: configuration, disk: disk, catalog: catalog,
+      report: &report)
+    let service = IngestService(
+      configuration: configuration, layout: layout, storeUUID: uuid, disk: disk, catalog: catalog,
+      collections: collections, lock: lock, logger: logger)
+    for line in report.lines { logger.warning("\(line)") }
+    service.health.note(report.lines)
+    service.start()
+    return service
+  }
+
+  /// Locks a store's directory, creating it when it is not there.
+  package static func lock(root: String) throws(StoreProblem) -> StoreLock {
+    do throws(DiskError) {
+      let disk = RealDisk()
+      if try disk.kind(of: root) == nil { try disk.makeDirectory(root) }
+      return try StoreLock(directory: root)
+    } catch {
+      guard error.isLockedByAnother else { throw .disk(error) }
+      throw .inUse(path: root, processID: StoreLock.holder(ofDirectory: root))
+    }
+  }
+
+  private static func openOrCreateStore(
+    _ layout: StoreLayout, disk: any Disk
+  ) throws(StoreProblem) -> StoreUUID {
+    var foreign: [String] = []
+    do throws(DiskError) {
+      if try disk.kind(of: layout.storeFile) == nil {
+        foreign = try namesOfOthers(layout, disk: disk)
+        if foreign.isEmpty { try createStore(layout, disk: disk) }
+      }
+    } catch {
+      throw .disk(error)
+    }
+    if !foreign.isEmpty {
+      throw .notAStore(path: layout.root, found: foreign.prefix(3).joined(separator: ", "))
+    }
+    let file = try StoreFile.read(layout.storeFile, disk: disk)
+    guard let uuid = StoreUUID(file.storeUUID) else {
+      throw .damagedFile(path: layout.storeFile, reason: "store_uuid is no UUID")
+    }
+    return uuid
+  }
+
+  /// What lies in a directory without store.json and was not left by an interrupted creation.
+  private static func namesOfOthers(
+    _ layout: StoreLayout, disk: any Disk
+  ) throws(DiskError) -> [String] {
+    let names = try disk.names(inDirectory: layout.root).filter {
+      !$0.hasPrefix("store.json") && $0 != "lost+found"
+    }
+    if names == ["collections"], try disk.names(inDirectory: layout.collections).isEmpty {
+      return []
+    }
+    return names
+  }
+
+  private static func createStore(_ layout: StoreLayout, disk: any Disk) throws(DiskError) {
+    if try disk.kind(of: layout.collections) == nil {
+      try disk.makeDirectory(layout.collections)
+    }
+    try StoreFile(storeUUID: StoreUUID.random().description)
+      .write(layout.storeFile, inDirectory: layout.root, disk: disk)
+  }
+
+  private static func openCollections(
+    _ layout: StoreLayout, uuid: StoreUUID, configuration: ServiceConfiguration, disk: any Disk,
+    catalog: Catalog?, report: inout RecoveryReport
+  ) throws(StoreProblem) -> [Collection] {
+    let names: [String]
+    do throws(DiskError) { names = try disk.names(inDirectory: layout.collections) } catch {
+      throw .disk(error)
+    }
+    var collections: [Collection] = []
+    for name in names where Collection.isValidName(name) {
+      let directory = layout.collection(name)
+      do throws(StoreProblem) {
+        collections.append(
+          try openCollection(
+            name, directory, uuid: uuid, configuration: configuration, disk: disk,
+            catalog: catalog, report: &report))
+      } catch {
+        // One bad collection does not stop the others (promise P6).
+        report.lines.append("collection \(name) cannot be opened: \(error)")
+      }
+    }
+    return collections
+  }
+
+  private static func openCollection(
+    _ name: String, _ directory: CollectionLayout, uuid: StoreUUID,
+    configuration: ServiceConfiguration, disk: any Disk, catalog: Catalog?,
+    report: inout RecoveryReport
+  ) throws(StoreProblem) -> Collection {
+    let file = try CollectionFile.read(directory.collectionFile, disk: disk)
+    guard let collectionUUID = StoreUUID(file.collectionUUID), let dtype = Dtype(rawValue: file.dtype),
+      file.dimension > 0
+    else { throw .damagedFile(path: directory.collectionFile, reason: "a value is out of range") }
+    let opener = ShardOpener(
+      disk: disk, collection: directory, store: uuid, collectionUUID: collectionUUID,
+      geometry: ShardGeometry(
+        dimension: file.dimension, dtype: dtype, shardByteCount: configuration.shardByteCount),
+      steps: configuration.allocation)
+    let positions = (try? catalog?.positions(collection: collectionUUID.description)) ?? [:]
+    let sequence = (try? catalog?.lastSequence(collection: collectionUUID.description)) ?? 0
+    do throws(DiskError) {
+      return try Collection.open(
+        name, opener: opener, catalogRowCounts: positions.mapValues(\.rowCount),
+        catalogSequence: sequence, report: &report)
+    } catch {
+      throw .disk(error)
+    }
+  }
+
+  /// A catalog that cannot be used is kept aside and made again from the logs (promise P7).
+  private static func openCatalog(
+    _ layout: StoreLayout, report: inout RecoveryReport, logger: Logger
+  ) -> Catalog? {
+    if let catalog = try? Catalog(path: layout.catalogFile) { return catalog }
+    let aside = "\(layout.catalogFile).damaged-\(MonotonicTime.wallClockNanoseconds)"
+    for suffix in ["", "-wal", "-shm"] {
+      try? RealDisk().rename(layout.catalogFile + suffix, to: aside + suffix)
+    }
+    report.lines.append("catalog.sqlite could not be used; kept as \(aside), made again from the logs")
+    do { return try Catalog(path: layout.catalogFile) } catch {
+      report.lines.append("catalog.sqlite cannot be made: \(error); receipts are kept in memory")
+      return nil
+    }
+  }
+
+  /// Catches up, then starts the threads: batch ids of before are known before the first request.
+  private func start() {
+    let pipeline = CommitPipeline(
+      events: pipelineEvents(),
+      syncBoth: { [parallelSync] writer throws(DiskError) in try parallelSync.syncBoth(writer) })
+    if let catalog {
+      let follower = CatalogFollower(catalog: catalog, registry: registry, logger: logger) {
+        [weak self] in self?.collections ?? []
+      }
+      do { try follower.catchUp() } catch {
+        logger.error("the catalog cannot be brought up to date: \(error)")
+        rememberAllReceipts()
+      }
+      background.startFollower(follower)
+    } else {
+      rememberAllReceipts()
+    }
+    background.startSealer { [weak self] in self?.sealFinishedShards() }
+    background.wakeSealer()
+    parallelSync.start()
+    threads.start(pipeline)
+  }
+
+  private func pipelineEvents() -> CommitPipeline.Events {
+    var events = CommitPipeline.Events()
+    events.committed = { [metrics, health, background] part, receipts in
+      health.recordDurableWrite()
+      for (batch, receipt) in zip(part.pending, receipts) {
+        metrics.recordAppend(
+          rowCount: receipt.rows.count, byteCount: batch.batch.byteCount)
+      }
+      background.wakeFollower()
+    }
+    events.shardFull = { [background] _ in background.wakeSealer() }
+    events.failed = { [metrics, health, logger] error in
+      metrics.storageFailureCount.add(1, ordering: .relaxed)
+      health.recordFailure(error)
+      logger.error("a write failed: \(error)")
+    }
+    return events
+  }
+
+  private func sealFinishedShards() {
+    for collection in collections {
+      do throws(DiskError) { try collection.sealFinishedShards() } catch {
+        logger.error("a shard of \(collection.name) could not be sealed: \(error)")
+      }
+    }
+  }
+
+  /// Without a catalog, every receipt is kept in memory.
+  private func rememberAllReceipts() {
+    for collection in collections {
+      for shard in collection.shards {
+        var reader = shard.logReader(from: 0)
+        while let found = try? reader.next() {
+          registry.remember(
+            Receipt(found.record, shard: shard.identity.number, collection: collection.name),
+            collection: collection.uuid)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,55 @@
+// Receipts and rows by id. Newest commit wins.
+
+internal import Catalog
+package import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+extension Collection {
+  /// Where the newest row of an id is.
+  package struct Location: Sendable {
+    package let shard: Shard
+    package let row: Int
+  }
+
+  package func find(_ id: [UInt8]) -> Location? {
+    let seed = opener.identity(0).idHashSeed
+    let hash = unsafe id.withUnsafeBytes { XXH3.hash64($0, seed: seed) }
+    for shard in shards.reversed() {
+      if let row = shard.row(ofID: id, hash: hash) { return Location(shard: shard, row: row) }
+    }
+    return nil
+  }
+}
+
+extension IngestService {
+  package func receipt(_ batchID: String, in collection: Collection) -> Receipt? {
+    registry.receipt(BatchRegistry.Key(collection: collection.uuid, batchID: batchID))
+      ?? catalogReceipt(collection, batchID: batchID)
+  }
+
+  /// Receipts in the order of their commit.
+  ///
+  /// - Parameters:
+  ///   - prefix: of the batch id; empty for all.
+  ///   - after: the sequence behind which, in the direction of the order, the list goes on.
+  package func receipts(
+    in collection: Collection, prefix: String, descending: Bool, after: Int?, limit: Int
+  ) throws -> [Receipt] {
+    let recent = registry.receipts(collection: collection.uuid).filter { receipt in
+      receipt.batchID.hasPrefix(prefix)
+        && (after.map { descending ? receipt.sequence < $0 : receipt.sequence > $0 } ?? true)
+    }
+    let stored =
+      try catalog?.batches(
+        collection: collection.uuid, prefix: prefix, descending: descending, after: after,
+        limit: limit
+      ).map { Receipt($0, collection: collection.name) } ?? []
+    // The follower may have moved a receipt from one place to the other meanwhile.
+    let known = Set(recent.map(\.sequence))
+    let all = (recent + stored.filter { !known.contains($0.sequence) }).sorted {
+      descending ? $0.sequence > $1.sequence : $0.sequence < $1.sequence
+    }
+    return Array(all.prefix(limit))
+  }
+}

@@ -1,0 +1,22 @@
+// The limits and thresholds of the service. Read from flags, environment and file by the program `ingot`.
+
+package import ShardStore
+
+/// All in bytes, unless the name says otherwise.
+package struct ServiceConfiguration: Sendable {
+  /// Rows of one shard before the next is begun.
+  package var shardByteCount = 256 << 20
+  /// Free space below which nothing is written.
+  package var diskReserveByteCount = 512 << 20
+  /// Bodies that are being received, decoded and committed, together.
+  package var inFlightByteCountMax = 128 << 20
+  /// Rows and ids of one group commit; bounds how long a sync can take.
+  package var groupByteCountMax = 32 << 20
+  package var allocation = AllocationSteps()
+
+  package init() {}
+
+  /// After the reserve was reached, writing goes on when this much is free again: a tenth more, so that
+  /// the answer does not flicker.
+  package var diskResumeByteCount: Int { diskReserveByteCount + diskReserveByteCount / 10 }
+}

@@ -1,0 +1,109 @@
+// store.json and collection.json: written once, each with a checksum of what it says.
+// Format: docs/shard-format.md.
+
+internal import Foundation
+internal import ShardStore
+package import SystemIO
+
+/// A store or a collection that cannot be used as it is.
+package enum StoreProblem: Error, Sendable {
+  case disk(DiskError)
+  case notAStore(path: String, found: String)
+  case newerFormat(path: String, found: Int)
+  case damagedFile(path: String, reason: String)
+  case inUse(path: String, processID: Int?)
+}
+
+struct StoreFile: Codable {
+  var format = 1
+  var storeUUID: String
+  var crc32c = ""
+
+  enum CodingKeys: String, CodingKey {
+    case format
+    case storeUUID = "store_uuid"
+    case crc32c
+  }
+}
+
+struct CollectionFile: Codable {
+  var format = 1
+  var collectionUUID: String
+  var dimension: Int
+  var dtype: String
+  var crc32c = ""
+
+  enum CodingKeys: String, CodingKey {
+    case format
+    case collectionUUID = "collection_uuid"
+    case dimension
+    case dtype
+    case crc32c
+  }
+}
+
+/// A file that says once what never changes.
+protocol OnceFile: Codable {
+  var format: Int { get }
+  /// CRC32C of the encoded file in which this is empty; eight hexadecimal digits.
+  var crc32c: String { get set }
+}
+
+extension StoreFile: OnceFile {}
+extension CollectionFile: OnceFile {}
+
+extension OnceFile {
+  static var formatMax: Int { 1 }
+
+  private func encoded() throws -> [UInt8] {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    return [UInt8](try encoder.encode(self))
+  }
+
+  private func checksum() throws -> String {
+    var copy = self
+    copy.crc32c = ""
+    return CRC32C.of(try copy.encoded()).hexadecimal
+  }
+
+  /// Reads and checks a file.
+  static func read(_ path: String, disk: any Disk) throws(StoreProblem) -> Self {
+    let bytes: [UInt8]
+    do throws(DiskError) {
+      let file = try disk.openFile(path, for: .read)
+      bytes = try file.read(offset: 0, byteCount: min(try file.byteCount(), 1 << 16))
+    } catch {
+      throw .disk(error)
+    }
+    guard let value = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else {
+      throw .damagedFile(path: path, reason: "it is not the JSON that Ingot writes")
+    }
+    guard value.format <= formatMax else { throw .newerFormat(path: path, found: value.format) }
+    guard let checksum = try? value.checksum(), checksum == value.crc32c,
+      (try? value.encoded()) == bytes
+    else { throw .damagedFile(path: path, reason: "its checksum is wrong") }
+    return value
+  }
+
+  /// Writes a new file in full under another name, syncs it, and gives it its name, durably.
+  func write(_ path: String, inDirectory directory: String, disk: any Disk) throws(DiskError) {
+    var copy = self
+    copy.crc32c = (try? checksum()) ?? ""
+    let temporary = path + ".new"
+    if try disk.kind(of: temporary) != nil { try disk.removeFile(temporary) }
+    let file = try disk.createFile(temporary)
+    try file.write((try? copy.encoded()) ?? [], at: 0)
+    try file.sync()
+    try disk.rename(temporary, to: path)
+    try disk.syncDirectory(directory)
+  }
+}
+
+extension UInt32 {
+  /// Eight lower-case digits.
+  package var hexadecimal: String {
+    let digits = String(self, radix: 16)
+    return String(repeating: "0", count: 8 - digits.count) + digits
+  }
+}

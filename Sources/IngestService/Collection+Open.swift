@@ -2,16 +2,18 @@
 
 package import ShardStore
 internal import Synchronization
-internal import SystemIO
+package import SystemIO
 
 /// What start-up did to a collection, for the log.
 package struct RecoveryReport: Sendable {
   package var lines: [String] = []
+
+  package init() {}
 }
 
 extension Collection {
   /// Creates the directories and collection.json, durably.
-  static func create(
+  package static func create(
     _ name: String, store: StoreUUID, geometry: ShardGeometry, layout: StoreLayout,
     disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> Collection {
@@ -38,7 +40,7 @@ extension Collection {
   /// Opens all shards, the last first: what a shard's log holds can depend on the shard behind it.
   ///
   /// - Parameter catalogRowCounts: Rows that the catalog has seen committed, by shard number.
-  static func open(
+  package static func open(
     _ name: String, opener: ShardOpener, catalogRowCounts: [Int: Int], catalogSequence: Int,
     report: inout RecoveryReport
   ) throws(DiskError) -> Collection {
@@ -105,7 +107,7 @@ extension Collection {
   }
 
   /// Seals every shard but the one that grows. A shard with damage stays as it is.
-  func sealFinishedShards() throws(DiskError) {
+  package func sealFinishedShards() throws(DiskError) {
     let growing = writing.withLock { $0.writer?.shard.identity.number }
     for shard in shards where shard.identity.number != growing {
       let summary = shard.summary

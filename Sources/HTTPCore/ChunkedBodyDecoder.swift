@@ -51,6 +51,11 @@ package struct ChunkedBodyDecoder: Sendable {
     }
   }
 
+  /// Bytes of data that come next, without any frame before them.
+  package var dataByteCount: Int {
+    if case .data(let remaining) = state { remaining } else { 0 }
+  }
+
   /// The caller has moved that many bytes of the data announced.
   package mutating func didTake(byteCount: Int) {
     guard case .data(let remaining) = state, byteCount <= remaining else {

@@ -5,7 +5,8 @@ package enum PercentCoding {
   ///
   /// - Parameter plusIsSpace: True in queries, where forms write a space as `+`.
   /// - Returns: nil for a `%` without two hex digits, for bytes that are not UTF-8, and for NUL.
-  package static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool = false) -> String? {
+  package static func decode(_ bytes: some Collection<UInt8>, plusIsSpace: Bool = false) -> String?
+  {
     var decoded: [UInt8] = []
     decoded.reserveCapacity(bytes.count)
     var iterator = bytes.makeIterator()

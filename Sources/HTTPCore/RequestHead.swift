@@ -48,7 +48,8 @@ struct RequestLine {
     let parts = bytes.split(separator: ByteClass.space, omittingEmptySubsequences: false)
     guard parts.count == 3, parts.allSatisfy({ !$0.isEmpty }) else {
       throw .badFraming(
-        found: "request line \(quoted(bytes))", expected: "method, target and version, one space each")
+        found: "request line \(quoted(bytes))",
+        expected: "method, target and version, one space each")
     }
     guard parts[0].allSatisfy(ByteClass.isToken) else {
       throw .badFraming(found: "method \(quoted(parts[0]))", expected: "a token")

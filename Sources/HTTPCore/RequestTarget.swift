@@ -64,7 +64,8 @@ struct RequestTarget {
   private static func segments(of path: ArraySlice<UInt8>) throws(HTTPError) -> [String] {
     guard path.count > 1 else { return [] }
     var segments: [String] = []
-    for part in path.dropFirst().split(separator: ByteClass.slash, omittingEmptySubsequences: false) {
+    for part in path.dropFirst().split(separator: ByteClass.slash, omittingEmptySubsequences: false)
+    {
       segments.append(try decode(part, plusIsSpace: false))
     }
     return segments

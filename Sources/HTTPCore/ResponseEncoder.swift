@@ -66,7 +66,8 @@ package enum ResponseEncoder {
   }
 
   /// What a GET would get: HEAD differs only in what is sent behind the head.
-  private static func framing(of response: Response, in context: ResponseContext) -> ResponseFraming {
+  private static func framing(of response: Response, in context: ResponseContext) -> ResponseFraming
+  {
     if response.status == 204 || response.status == 304 { return .none }
     switch response.body {
     case .none: return .counted(byteCount: 0)

@@ -24,9 +24,17 @@ final class TestClient {
   private var buffered: [UInt8] = []
   private var isOpen = true
 
-  /// - Parameter receiveByteCount: Size of the kernel's receive buffer; small makes a slow reader.
-  init(port: UInt16, receiveByteCount: Int32? = nil) throws {
+  /// - Parameters:
+  ///   - receiveByteCount: Size of the kernel's receive buffer; small makes a slow reader.
+  ///   - leavesNoDescriptor: Lowers the limit of this process to the descriptors that are open now.
+  init(port: UInt16, receiveByteCount: Int32? = nil, leavesNoDescriptor: Bool = false) throws {
     number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    if leavesNoDescriptor {
+      var limit = rlimit()
+      getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      limit.rlim_cur = rlim_t(number + 1)
+      setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
     var timeout = timeval(tv_sec: 10, tv_usec: 0)
     for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
       setsockopt(
@@ -72,6 +80,12 @@ final class TestClient {
       guard count > 0 else { throw ClientError(operation: "send", code: errno) }
       offset += count
     }
+  }
+
+  /// Waits up to so many milliseconds for bytes or the end.
+  func hasInput(within milliseconds: Int32) -> Bool {
+    var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, milliseconds) > 0
   }
 
   /// - Returns: false at the end of the connection.

@@ -1,0 +1,102 @@
+// The listening socket: address lookup, bind, accept. Source: man 3 getaddrinfo, man 2 accept4.
+
+internal import Foundation
+internal import SystemIO
+
+/// A connection that was accepted and not yet given to its loop.
+final class AcceptedSocket: Sendable {
+  let descriptor: Descriptor
+  /// One too many: answered 503 at once.
+  let isRefused: Bool
+
+  init(descriptor: consuming Descriptor, isRefused: Bool) {
+    self.descriptor = descriptor
+    self.isRefused = isRefused
+  }
+}
+
+enum AcceptOutcome: ~Copyable {
+  case socket(Descriptor)
+  case nothingWaiting
+  /// This process or the machine has no descriptor left.
+  case noDescriptorLeft(errno: Int32)
+}
+
+/// Owns the socket that waits for clients.
+final class ListenerSocket: Sendable {
+  private let descriptor: Descriptor
+  let port: UInt16
+
+  var number: Int32 { descriptor.number }
+
+  init(configuration: HTTPServerConfiguration) throws(HTTPServerError) {
+    let (host, port) = (configuration.host, configuration.port)
+    var hints = unsafe addrinfo()
+    unsafe hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
+    unsafe hints.ai_socktype = LinuxCalls.streamType
+    var found: UnsafeMutablePointer<addrinfo>?
+    let code = unsafe getaddrinfo(host, String(port), &hints, &found)
+    guard code == 0, let address = unsafe found else {
+      let reason = unsafe gai_strerror(code).map { unsafe String(cString: $0) }
+      throw .unknownHost(host: host, reason: reason ?? "code \(code)")
+    }
+    defer { unsafe freeaddrinfo(found) }
+    let family = unsafe address.pointee.ai_family
+    let number = LinuxCalls.makeStreamSocket(family: family)
+    guard number >= 0 else { throw .noResources(operation: "socket", errno: errno) }
+    let descriptor = Descriptor(owning: number)
+    Socket.setOption(number, level: SOL_SOCKET, SO_REUSEADDR, 1)
+    if family == AF_INET6 { Socket.setOption(number, level: IPv6.level, IPV6_V6ONLY, 0) }
+    guard unsafe bind(number, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0 else {
+      throw Self.bindError(errno, "bind", configuration)
+    }
+    guard listen(number, Int32(clamping: configuration.backlogCount)) == 0 else {
+      throw Self.bindError(errno, "listen", configuration)
+    }
+    self.descriptor = descriptor
+    self.port = Self.boundPort(of: number)
+  }
+
+  private enum IPv6 { static let level = Int32(IPPROTO_IPV6) }
+
+  private static func bindError(
+    _ code: Int32, _ operation: String, _ configuration: HTTPServerConfiguration
+  ) -> HTTPServerError {
+    let (host, port) = (configuration.host, configuration.port)
+    return switch code {
+    case EADDRINUSE: .addressInUse(host: host, port: port)
+    case EACCES: .permissionDenied(host: host, port: port)
+    default: .bindFailed(host: host, port: port, operation: operation, errno: code)
+    }
+  }
+
+  /// The port is at the same place in the addresses of both families.
+  private static func boundPort(of number: Int32) -> UInt16 {
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    return unsafe withUnsafeMutableBytes(of: &storage) { bytes in
+      guard let start = bytes.baseAddress else { return 0 }
+      let address = unsafe start.assumingMemoryBound(to: sockaddr.self)
+      guard unsafe getsockname(number, address, &length) == 0 else { return 0 }
+      return UInt16(bigEndian: unsafe start.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+    }
+  }
+
+  /// Takes the next waiting connection, already non-blocking.
+  func accept() -> AcceptOutcome {
+    while true {
+      let number = LinuxCalls.accept(listener: descriptor.number)
+      if number >= 0 {
+        Socket.setOption(number, level: Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        return .socket(Descriptor(owning: number))
+      }
+      switch errno {
+      case EAGAIN: return .nothingWaiting
+      case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noDescriptorLeft(errno: errno)
+      // A client that gave up while it waited is reported here; the next one may be fine.
+      case EINTR, ECONNABORTED, EPROTO, EPERM: continue
+      default: return .nothingWaiting
+      }
+    }
+  }
+}

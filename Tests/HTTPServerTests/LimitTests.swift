@@ -1,0 +1,119 @@
+// What is too much: connections, heads, descriptors; and how connections are spread over loops.
+
+import Foundation
+import HTTPCore
+import HTTPServer
+import Synchronization
+import Testing
+
+@Suite struct LimitTests {
+  @Test func answers503BeyondTheConnectionLimit() throws {
+    try withServer(pathHandler(), configure: { $0.connectionCountMax = 2 }) { server, port in
+      let clients = [try TestClient(port: port), try TestClient(port: port)]
+      for client in clients {
+        try client.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.response().status == 200)
+      }
+
+      let refused = try TestClient(port: port)
+      let response = try refused.response()
+
+      #expect(response.status == 503)
+      #expect(response.text == "too-many-connections")
+      #expect(response.has("Connection: close"))
+      #expect(try refused.receiveToEnd().isEmpty)
+      #expect(server.counters.connectionsRefusedTotal.load(ordering: .relaxed) == 1)
+      try clients[0].send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+      #expect(try clients[0].response().text == "/2")
+    }
+  }
+
+  @Test func refusesAHeadThatDoesNotEnd() throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET / HTTP/1.1\r\nHost: a\r\nX: " + String(repeating: "x", count: 1 << 20))
+
+      #expect(try client.response().status == 431)
+    }
+  }
+
+  @Test func takesAHeadOfExactlyTheLimit() throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+      let start = "GET /big HTTP/1.1\r\nHost: a\r\nX: "
+      let filler = String(repeating: "x", count: (16 << 10) - start.utf8.count - 4)
+
+      for _ in 0..<2 { try client.send(start + filler + "\r\n\r\n") }
+
+      for _ in 0..<2 { #expect(try client.response().text == "/big") }
+    }
+  }
+
+  @Test func dealsConnectionsToLoopsInTurn() throws {
+    let handler = TestHandler { _, responder in
+      responder.send(.text(Thread.current.name ?? ""))
+      return nil
+    }
+    try withServer(handler) { _, port in
+      var names: [String: Int] = [:]
+      var clients: [TestClient] = []
+
+      for _ in 0..<4 {
+        let client = try TestClient(port: port)
+        try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        names[try client.response().text, default: 0] += 1
+        clients.append(client)
+      }
+
+      #expect(names == ["ingot-http-0": 2, "ingot-http-1": 2])
+    }
+  }
+
+  @Test func countsBytesBothWays() throws {
+    try withServer(pathHandler()) { server, port in
+      let client = try TestClient(port: port)
+      let request = "GET /abc HTTP/1.1\r\nHost: a\r\n\r\n"
+
+      try client.send(request)
+      let response = try client.response()
+      try client.send(request)
+      _ = try client.response()
+
+      let counters = server.counters
+      let byteCount = response.head.utf8.count + response.body.count
+      #expect(counters.receivedBytesTotal.load(ordering: .relaxed) == 2 * request.utf8.count)
+      #expect(counters.sentBytesTotal.load(ordering: .relaxed) == 2 * byteCount)
+    }
+  }
+
+  /// In a process of its own, since the limit of descriptors is one of the process.
+  @Test func servesOnWhileNoDescriptorIsLeft() async {
+    await #expect(processExitsWith: .success) {
+      try withServer(pathHandler(), configure: { $0.loopCount = 1 }) { server, port in
+        let served = try TestClient(port: port)
+        try served.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n")
+        try #require(try served.response().text == "/1")
+        let waiting = try TestClient(port: port)
+        try waiting.send("GET /2 HTTP/1.1\r\nHost: a\r\n\r\n")
+        try #require(try waiting.response().text == "/2")
+        // The next client's own socket takes the last descriptor.
+        let last = try TestClient(port: port, leavesNoDescriptor: true)
+
+        let before = clock()
+        for _ in 0..<20 {
+          try served.send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n")
+          try #require(try served.response().text == "/3")
+          usleep(10_000)
+        }
+        let processorSeconds = Double(clock() - before) / Double(CLOCKS_PER_SEC)
+
+        try #require(server.counters.connectionsAcceptedTotal.load(ordering: .relaxed) == 2)
+        try #require(processorSeconds < 0.1)
+        waiting.close()
+        try last.send("GET /4 HTTP/1.1\r\nHost: a\r\n\r\n")
+        try #require(try last.response().text == "/4")
+      }
+    }
+  }
+}

@@ -323,10 +323,8 @@ csimdjson_status csimdjson_decoder::too_long_row(ondemand::array_iterator iterat
     return CSIMDJSON_DIMENSION_TOO_LARGE;
   }
   if (count != result.dimension) return CSIMDJSON_ROWS_FULL;
-  for (ondemand::array_iterator end; iterator != end; ++iterator) {
-    if (auto error = (*iterator).error()) return broken(error);
-    count += 1;
-  }
+  // The number under the iterator was read already, so that looking at it again is not allowed.
+  for (ondemand::array_iterator end; iterator != end; ++iterator) count += 1;
   result.found = count;
   return CSIMDJSON_WRONG_DIMENSION;
 }

@@ -107,7 +107,7 @@ private struct ZipDirectory {
 
   private static func zip64Record(at locator: Int, in body: BodyBytes) throws(BodyError) -> Int {
     guard body.integer(UInt32.self, at: locator + 4) == 0,
-      (0...1).contains(body.integer(UInt32.self, at: locator + 16) ?? 2)
+      body.integer(UInt32.self, at: locator + 16) == 1
     else { throw .unsupportedZip(reason: "several disks") }
     guard let offset = body.integer(UInt64.self, at: locator + 8).flatMap(Int.init(exactly:)),
       offset <= locator - zip64RecordByteCount,

@@ -8,7 +8,7 @@ struct Ingot: ParsableCommand {
     commandName: "ingot",
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
-    subcommands: [])
+    subcommands: [VerifyCommand.self, StatusCommand.self])
 }
 
 enum IngotVersion {

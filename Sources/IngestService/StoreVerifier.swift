@@ -128,6 +128,10 @@ extension StoreVerifier {
   ) throws(StoreProblem) -> [CollectionDirectory] {
     var directories: [CollectionDirectory] = []
     do throws(DiskError) {
+      guard try disk.kind(of: layout.collections) == .directory else {
+        result.damage.append(StoreDamage(reason: "\(layout.collections) is missing"))
+        return []
+      }
       for name in try disk.names(inDirectory: layout.collections) {
         let collection = layout.collection(name)
         guard Collection.isValidName(name), try disk.kind(of: collection.root) == .directory else {

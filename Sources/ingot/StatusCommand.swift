@@ -45,7 +45,7 @@ struct StatusCommand: ParsableCommand {
       do {
         status = try Self.status(ofServer: url ?? "")
       } catch {
-        printToStandardError("ingot status: \(url ?? ""): \(error)")
+        printToStandardError("ingot status: \(url ?? ""): \(Self.text(of: error))")
         throw ExitCode.couldNotRun
       }
     }
@@ -90,6 +90,14 @@ extension StatusCommand {
     status.health = try get(base + "/health", as: Status.Health.self, accepting: [200, 503])
     status.disk = try get(base + "/disk", as: Status.Disk.self, accepting: [200])
     return status
+  }
+
+  /// A failed connection says what failed in the error below it.
+  private static func text(of error: any Error) -> String {
+    if error is Refused || error is DecodingError { return "\(error)" }
+    let top = error as NSError
+    let cause = top.userInfo[NSUnderlyingErrorKey] as? NSError
+    return (cause ?? top).localizedDescription
   }
 
   private struct Refused: Error, CustomStringConvertible {

@@ -190,11 +190,12 @@ extension ShardOpener {
     _ plan: RecoveryPlan, files: Files, identity: ShardIdentity
   ) throws(DiskError) -> OpenedShard {
     var damage = plan.damage.filter { !$0.rows.isEmpty }
-    let readableRowCount = min(plan.rowCount, files.rowCount)
-    if readableRowCount < plan.rowCount {
+    if files.rowCount < plan.rowCount {
+      // A batch that is only partly in the file cannot be checked, so none of it is served.
+      let cutBatch = plan.records.first { $0.record.rows.upperBound > files.rowCount }
       damage.append(
         Damage(
-          rows: readableRowCount..<plan.rowCount,
+          rows: (cutBatch?.record.firstRow ?? files.rowCount)..<plan.rowCount,
           reason: "embeddings.npy was cut to \(files.embeddingsByteCount) bytes"))
     }
     if damage.isEmpty {

@@ -64,6 +64,44 @@ import Testing
     #expect(fixture.verify().rowCount == 9)
   }
 
+  /// Batch 1 was durable when batch 2 was written, so its damage is rot even behind a header that is behind.
+  @Test(arguments: [true, false])
+  func neverCutsADamagedRecordBelowTheWatermark(isHeaderBehind: Bool) throws {
+    let fixture = try shardWithThirdBatch()
+    if isHeaderBehind {
+      try fixture.overwrite(
+        fixture.layout().embeddings, at: 0, with: fixture.geometry.header(rowCount: 0).encoded)
+    }
+    let (logBefore, first) = (try fixture.bytes(fixture.layout().log), try fixture.recordOffsets()[0])
+    fixture.flipBit((first + 90) * 8, in: fixture.layout().log)
+
+    let opened = try fixture.open()
+
+    #expect(opened.shard.summary.damage.map(\.rows) == [0..<2])
+    #expect(opened.shard.rowCount == 7)
+    #expect(opened.writer == nil)
+    #expect(try fixture.bytes(fixture.layout().log).count == logBefore.count)
+    #expect(throws: RowDamaged.self) { try opened.shard.withRows(0..<1) { _ in } }
+    #expect(throws: Never.self) { try opened.shard.withRows(2..<5) { _ in } }
+  }
+
+  @Test func makesDurableWhatItServesBesideDamage() throws {
+    let fixture = try shardWithThirdBatch()
+    let bit = (try fixture.recordOffsets()[0] + 90) * 8
+    fixture.flipBit(bit, in: fixture.layout().log)
+    #expect(try fixture.open().shard.rowCount == 7)
+
+    var cut = PowerCut(fixture.disk, blockByteCount: 512)
+    while !cut.isAtEnd { _ = cut.advance() }
+    let opener = fixture.opener
+    let opened = try ShardOpener(
+      disk: cut.disk { _ in false }, collection: fixture.collection, store: opener.store,
+      collectionUUID: opener.collectionUUID, geometry: opener.geometry, steps: opener.steps
+    ).open(0, catalogRowCount: 0, nextShardSequence: nil)
+
+    #expect(opened.shard.rowCount == 7)
+  }
+
   @Test func neverCutsTheLastRecordWhenTheHeaderCountsIt() throws {
     let fixture = ShardFixture()
     try fixture.writeOpen([2, 3])

@@ -25,6 +25,9 @@ struct ShardFixture {
     try! disk.makeDirectory(StoreLayout(root: "").collections)
     try! disk.makeDirectory(collection.root)
     try! disk.makeDirectory(collection.shards)
+    for path in ["/", StoreLayout(root: "").collections, collection.root] {
+      try! disk.syncDirectory(path)
+    }
   }
 
   func identity(_ number: Int) -> ShardIdentity {

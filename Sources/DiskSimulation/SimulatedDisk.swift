@@ -104,6 +104,16 @@ extension SimulatedDisk.State {
     return [:]
   }
 
+  func isDirectory(_ node: Int) -> Bool {
+    if case .directory = nodes[node] { true } else { false }
+  }
+
+  /// Why a node cannot be removed, or replaced, as a directory; nil when it is an empty one.
+  func problem(removingDirectory node: Int) -> Int32? {
+    guard isDirectory(node) else { return ENOTDIR }
+    return names(node).isEmpty ? nil : ENOTEMPTY
+  }
+
   mutating func create(_ content: SimulatedDisk.Node, at path: String) throws(DiskError) -> Int {
     let (directory, name) = try parent(of: path)
     guard names(directory)[name] == nil else {
@@ -151,22 +161,36 @@ extension SimulatedDisk {
     try perform("rename", path) { state throws(DiskError) in
       let (from, name) = try state.parent(of: path)
       let (to, newName) = try state.parent(of: newPath)
-      guard state.names(from)[name] != nil else {
+      guard let node = state.names(from)[name] else {
         throw DiskError(operation: "rename", path: path, code: ENOENT)
+      }
+      if let replaced = state.names(to)[newName], replaced != node {
+        let code = state.isDirectory(node) ? state.problem(removingDirectory: replaced)
+          : state.isDirectory(replaced) ? EISDIR : nil
+        if let code { throw DiskError(operation: "rename", path: path, code: code) }
       }
       state.change(.rename(from: from, name: name, to: to, newName: newName))
     }
   }
 
-  package func removeFile(_ path: String) throws(DiskError) { try unlink("unlink", path) }
+  package func removeFile(_ path: String) throws(DiskError) {
+    try unlink("unlink", path) { state, node in state.isDirectory(node) ? EISDIR : nil }
+  }
 
-  package func removeDirectory(_ path: String) throws(DiskError) { try unlink("rmdir", path) }
+  package func removeDirectory(_ path: String) throws(DiskError) {
+    try unlink("rmdir", path) { state, node in state.problem(removingDirectory: node) }
+  }
 
-  private func unlink(_ operation: String, _ path: String) throws(DiskError) {
+  private func unlink(
+    _ operation: String, _ path: String, problem: (State, _ node: Int) -> Int32?
+  ) throws(DiskError) {
     try perform(operation, path) { state throws(DiskError) in
       let (directory, name) = try state.parent(of: path)
-      guard state.names(directory)[name] != nil else {
+      guard let node = state.names(directory)[name] else {
         throw DiskError(operation: operation, path: path, code: ENOENT)
+      }
+      if let code = problem(state, node) {
+        throw DiskError(operation: operation, path: path, code: code)
       }
       state.change(.unlink(directory: directory, name: name))
     }

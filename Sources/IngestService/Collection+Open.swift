@@ -98,7 +98,7 @@ extension Collection {
         let number = ShardIdentity.number(
           ofDirectoryName: String(name.dropFirst(CollectionLayout.newPrefix.count)))
       {
-        try ShardWriter.removeNewShard(opener.collection.newShard(number), disk: opener.disk)
+        try ShardWriter.removeNewShard(number, in: opener.collection, disk: opener.disk)
       } else {
         report.lines.append("\(opener.collection.shards)/\(name) is not Ingot's and is left alone")
       }

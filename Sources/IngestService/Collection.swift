@@ -43,6 +43,11 @@ package final class Collection: Sendable {
   /// Shards that could not be opened, with the reason.
   package var unusableShards: [Int: String] { unusable.withLock { $0 } }
 
+  /// Of all shards that are there, also those that could not be opened.
+  var lastShardNumber: Int? {
+    [shards.last?.identity.number, unusableShards.keys.max()].compactMap(\.self).max()
+  }
+
   package var rowCount: Int { shards.reduce(0) { $0 + $1.rowCount } }
 
   package var lastSequence: Int { writing.withLock { $0.durableSequence } }

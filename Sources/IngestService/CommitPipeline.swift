@@ -217,7 +217,7 @@ extension CommitPipeline {
   /// A failed sync is final (promise P9): the shard ends at its last durable row, everything that was
   /// written behind it is refused, and the next batch begins a shard whose first sequence says so.
   private func giveUp(_ part: WrittenPart, _ error: DiskError) {
-    let lastShard = part.collection.shards.last?.identity.number ?? -1
+    let lastShard = part.collection.lastShardNumber ?? -1
     part.collection.writing.withLock { writing in
       writing.generation += 1
       writing.writer = nil

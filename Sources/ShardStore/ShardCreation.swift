@@ -7,7 +7,9 @@ package import SystemIO
 extension ShardWriter {
   /// Creates an empty shard under its temporary name.
   ///
-  /// - Parameter geometry: has room for the first batch.
+  /// - Parameters:
+  ///   - identity: has a number that no shard with an acknowledged batch has.
+  ///   - geometry: has room for the first batch.
   /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed at the
   ///   next start, or by the next attempt.
   package static func create(
@@ -15,7 +17,13 @@ extension ShardWriter {
     disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> ShardWriter {
     let layout = collection.newShard(identity.number)
-    try removeNewShard(layout, disk: disk)
+    try removeNewShard(identity.number, in: collection, disk: disk)
+    let visible = collection.shard(identity.number).root
+    if try disk.kind(of: visible) != nil {
+      // It got its name, and the name could not be made durable: nothing in it was acknowledged.
+      try disk.rename(visible, to: layout.root)
+      try removeNewShard(identity.number, in: collection, disk: disk)
+    }
     try disk.makeDirectory(layout.root)
     let embeddings = try disk.createFile(layout.embeddings)
     let log = try disk.createFile(layout.log)
@@ -56,8 +64,13 @@ extension ShardWriter {
   }
 
   /// Removes what an interrupted creation left; nothing in it was acknowledged.
-  package static func removeNewShard(_ layout: ShardLayout, disk: any Disk) throws(DiskError) {
+  package static func removeNewShard(
+    _ number: Int, in collection: CollectionLayout, disk: any Disk
+  ) throws(DiskError) {
+    let layout = collection.newShard(number)
     guard try disk.kind(of: layout.root) == .directory else { return }
+    // First, so that it cannot come back half empty under the name of a whole one.
+    try disk.syncDirectory(collection.shards)
     for name in try disk.names(inDirectory: layout.root) {
       try disk.removeFile(layout.root + "/" + name)
     }

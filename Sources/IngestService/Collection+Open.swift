@@ -44,6 +44,10 @@ extension Collection {
     _ name: String, opener: ShardOpener, catalogRowCounts: [Int: Int], catalogSequence: Int,
     report: inout RecoveryReport
   ) throws(DiskError) -> Collection {
+    // Names that the last process gave and did not live to sync: what is acknowledged from here on is
+    // below them.
+    try opener.disk.syncDirectory(opener.collection.root)
+    try opener.disk.syncDirectory(opener.collection.shards)
     let numbers = try shardNumbers(opener, report: &report)
     var shards: [Shard] = []
     var unusable: [Int: String] = [:]

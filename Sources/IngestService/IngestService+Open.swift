@@ -78,6 +78,8 @@ extension IngestService {
   }
 
   private static func createStore(_ layout: StoreLayout, disk: any Disk) throws(DiskError) {
+    // The store's own name, before anything in it counts.
+    try disk.syncDirectory(layout.parent)
     if try disk.kind(of: layout.collections) == nil {
       try disk.makeDirectory(layout.collections)
     }
@@ -90,7 +92,12 @@ extension IngestService {
     catalog: Catalog?, report: inout RecoveryReport
   ) throws(StoreProblem) -> [Collection] {
     let names: [String]
-    do throws(DiskError) { names = try disk.names(inDirectory: layout.collections) } catch {
+    do throws(DiskError) {
+      // Names that the last process gave and did not live to sync.
+      try disk.syncDirectory(layout.root)
+      try disk.syncDirectory(layout.collections)
+      names = try disk.names(inDirectory: layout.collections)
+    } catch {
       throw .disk(error)
     }
     var collections: [Collection] = []

@@ -6,6 +6,13 @@ package struct StoreLayout: Sendable {
 
   package init(root: String) { self.root = root }
 
+  /// The directory that holds the store's name.
+  package var parent: String {
+    let path = root.hasSuffix("/") ? root.dropLast() : root[...]
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
   package var storeFile: String { root + "/store.json" }
   package var catalogFile: String { root + "/catalog.sqlite" }
   package var collections: String { root + "/collections" }

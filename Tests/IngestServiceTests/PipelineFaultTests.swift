@@ -44,6 +44,24 @@ import Testing
     #expect(stateCount > 400)
   }
 
+  /// A process that ends between two operations leaves all of its writes, synced or not.
+  @Test func syncsWhatItFindsBeforeItAcknowledgesMore() throws {
+    for workload in FaultRun.workloads {
+      let operationCount = try FaultRun(workload).commitAll { _ in nil }
+      for fault in 0..<operationCount {
+        let run = try FaultRun(workload)
+        _ = run.commitAll { $0 >= fault ? EIO : nil }
+
+        let again = try run.restarted()
+        again.retry()
+
+        let place = "\(workload), ended before operation \(fault) of \(operationCount)"
+        #expect(again.acknowledged.count == workload.rowCounts.count, "\(place)")
+        check(again, again.diskAfterPowerCut(), place)
+      }
+    }
+  }
+
   @Test func refusesTheGroupBehindAFailedSyncAndBeginsAShard() throws {
     let run = try FaultRun(CrashWorkload(rowCounts: [1, 1, 1, 1], schedule: .oneByOne))
     run.commit([0])

@@ -73,7 +73,11 @@ extension Collection {
       }
     }
     shards.reverse()
-    let sequence = max(catalogSequence, lastSequence(of: shards))
+    // The numbers of an unusable last shard are left out, as many as a shard can have: given out again,
+    // they would make its batches count as never acknowledged.
+    let behind = unusable.keys.filter { $0 > shards.last?.identity.number ?? -1 }
+    let sequence = max(
+      catalogSequence, lastSequence(of: shards) + behind.count * ShardGeometry.rowCapacityMax)
     return Collection(
       name: name, opener: opener, shards: shards,
       writing: Writing(

@@ -85,6 +85,7 @@ import Testing
     run.commit([0])
     run.commit([1])
     let log = CrashWorkload.layout.collection("c").shard(1).log
+    let original = try run.bytes(log)
     try run.disk.openFile(log, for: .readWrite).truncate(toByteCount: 0)
     let again = try run.restarted()
     #expect(again.collection.unusableShards.keys.sorted() == [1])
@@ -94,6 +95,8 @@ import Testing
     again.commit([3])
 
     #expect(again.acknowledged[3]?.shard == 2)
+    try run.disk.openFile(log, for: .readWrite).write(original, at: 0)
+    #expect(try again.restarted().present().keys.contains(1))
   }
 
   private func check(_ run: FaultRun, _ disk: SimulatedDisk, _ place: String) {

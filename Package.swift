@@ -81,14 +81,19 @@ let package = Package(
       ],
       swiftSettings: settings),
 
-    .testTarget(name: "SystemIOTests", dependencies: ["SystemIO"], swiftSettings: commonSettings),
+    .testTarget(
+      name: "SystemIOTests", dependencies: ["SystemIO", "DiskSimulation"],
+      swiftSettings: commonSettings),
     .testTarget(
       name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog"], swiftSettings: commonSettings),
     .testTarget(
       name: "IngestServiceTests",
-      dependencies: ["IngestService", "ShardStore", "SystemIO", "Catalog", "DiskSimulation"],
+      dependencies: [
+        "IngestService", "ShardStore", "SystemIO", "Catalog", "DiskSimulation",
+        .product(name: "Logging", package: "swift-log"),
+      ],
       swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(

@@ -38,6 +38,9 @@ package final class Admission: Sendable {
       return true
     }
 
+    /// All bytes that may be in flight.
+    package var limit: Int { admission.configuration.inFlightByteCountMax }
+
     deinit {
       let count = byteCount.withLock { $0 }
       admission.state.withLock { $0.inFlightByteCount -= count }

@@ -42,7 +42,7 @@ def sentences():
 
 
 def main():
-    model = SentenceTransformer(get_model_path(), device="cpu")
+    model = SentenceTransformer(str(get_model_path()), device="cpu")
     known = model.encode(KNOWN_SENTENCES, normalize_embeddings=True)
     found = [known[0] @ known[1], known[0] @ known[2], known[1] @ known[2]]
     assert np.allclose(found, KNOWN_SIMILARITIES, atol=1e-3), found

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import socket
+import warnings
 import zipfile
 
 import numpy as np
@@ -27,7 +28,8 @@ class Bad:
     def __init__(self, name, status, code, body=b"", media_type=NPZ, *, method="POST",
                  path="/v1/collections/default/embeddings", says=(), offenders=None, headers=None,
                  members=None):
-        self.name, self.status, self.code = name, status, code
+        self.name, self.status = name, status
+        self.codes = (code,) if isinstance(code, str) else code
         self.method, self.path, self.body = method, path, body
         self.headers = {"Content-Type": media_type} if media_type else {}
         self.headers |= headers or {}
@@ -37,7 +39,8 @@ class Bad:
 def archive(*members):
     """A zip of raw members, for what NumPy would not write."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as zipped:
+    with zipfile.ZipFile(file, "w") as zipped, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about two members of one name
         for name, content in members:
             zipped.writestr(name, content)
     return file.getvalue()
@@ -76,154 +79,163 @@ def multipart(*parts, end=True):
 MULTIPART = "multipart/form-data; boundary=X"
 SHA256_OF_OTHER = "sha-256=:" + base64.b64encode(hashlib.sha256(b"other").digest()).decode() + ":"
 B64_ROWS = [base64.b64encode(row.tobytes()).decode() for row in ROWS]
-BOMB = npz(compressed=True, ids=IDS, embeddings=np.zeros((4, 32 << 20 >> 4), "<f4"))
-LATE_BOMB = npz(compressed=True, ids=IDS, embeddings=ROWS, extra=np.zeros(64 << 20, "u1"))
+BOMB = npz(compressed=True, ids=IDS, embeddings=np.zeros((4, 128 << 20 >> 4), "<f4"))
+LYING_BOMB = BOMB.replace(
+    (np.load(io.BytesIO(BOMB))["embeddings"].nbytes + 128).to_bytes(4, "little"), b"\0\1\0\0")
 DEEP = b'{"ids":["a"],"embeddings":' + b"[" * 5000 + b"]" * 5000 + b"}"
 
 TABLE = [
     # Archives
-    Bad("npz-empty", 400, "npz-malformed", b""),
-    Bad("npz-not-a-zip", 400, "npz-malformed", b"not a zip at all"),
-    Bad("npz-cut", 400, "npz-malformed", GOOD[:len(GOOD) // 2]),
-    Bad("npz-without-directory", 400, "npz-malformed", GOOD[:GOOD.rindex(b"PK\x01\x02")]),
-    Bad("npz-rows-damaged", 400, "npz-malformed", flipped(GOOD, ROWS[1].tobytes())),
-    Bad("npz-deflate-damaged", 400, "npz-malformed",
+    Bad("npz-empty", 400, "broken-zip", b""),
+    Bad("npz-not-a-zip", 400, "broken-zip", b"not a zip at all"),
+    Bad("npz-cut", 400, "broken-zip", GOOD[:len(GOOD) // 2]),
+    Bad("npz-without-directory", 400, "broken-zip", GOOD[:GOOD.rindex(b"PK\x01\x02")]),
+    Bad("npz-rows-damaged", 400, "member-checksum", flipped(GOOD, ROWS[1].tobytes())),
+    Bad("npz-deflate-damaged", 400, ("broken-zip", "truncated-member", "member-checksum"),
         (lambda b: b[:120] + b"\xff" * 8 + b[128:])(npz(compressed=True, ids=IDS, embeddings=ROWS))),
-    Bad("npz-is-an-npy", 400, "npz-malformed", npy(ROWS)),
-    Bad("npz-no-embeddings", 422, "member-missing", npz(ids=IDS), says=["embeddings"]),
-    Bad("npz-no-ids", 422, "member-missing", npz(embeddings=ROWS), says=["ids"]),
-    Bad("npz-member-not-npy", 400, "npy-malformed",
+    Bad("npz-is-an-npy", 400, "broken-zip", npy(ROWS)),
+    Bad("npz-no-embeddings", 400, "missing-member", npz(ids=IDS), says=["embeddings"]),
+    Bad("npz-no-ids", 400, "missing-member", npz(embeddings=ROWS), says=["ids"]),
+    Bad("npz-member-not-npy", 400, "broken-npy",
         archive(("ids.npy", npy(IDS)), ("embeddings.npy", b"not an array"))),
-    Bad("npz-member-shorter-than-its-shape", 400, "npy-malformed",
+    Bad("npz-member-shorter-than-its-shape", 400, "truncated-member",
         archive(("ids.npy", npy(IDS)), ("embeddings.npy", npy(ROWS)[:-4]))),
-    Bad("npz-bomb", 413, "inflated-too-large", BOMB),
-    Bad("npz-bomb-in-another-member", 413, "inflated-too-large", LATE_BOMB),
+    Bad("npz-bomb", 413, "body-too-large-decoded", BOMB),
+    Bad("npz-bomb-that-lies", 400, "broken-zip", LYING_BOMB),
+    Bad("npz-two-members-of-one-name", 400, "duplicate-member",
+        archive(("ids.npy", npy(IDS)), ("embeddings.npy", npy(ROWS)), ("ids.npy", npy(IDS)))),
 
     # Arrays
-    Bad("embeddings-of-objects", 422, "pickle-refused",
+    Bad("embeddings-of-objects", 422, "object-dtype",
         npz(ids=IDS, embeddings=np.array([[1.0, "x"]] * 4, dtype=object))),
-    Bad("ids-of-objects", 422, "pickle-refused",
+    Bad("ids-of-objects", 422, "object-dtype",
         npz(ids=np.array(IDS, dtype=object), embeddings=ROWS), says=["ids"]),
-    Bad("npy-of-objects", 422, "pickle-refused", npy(np.array([[{}]] * 4, dtype=object)), NPY,
+    Bad("npy-of-objects", 422, "object-dtype", npy(np.array([[{}]] * 4, dtype=object)), NPY,
         headers={"X-Ingot-Ids": "1..4"}),
     Bad("fortran-order", 422, "fortran-order", npz(ids=IDS, embeddings=np.asfortranarray(ROWS)),
         says=["ascontiguousarray"]),
-    Bad("rank-1", 422, "rank-wrong", npz(ids=IDS, embeddings=ROWS[0])),
-    Bad("rank-3", 422, "rank-wrong", npz(ids=IDS, embeddings=ROWS.reshape(4, 2, 4))),
-    Bad("rank-of-ids", 422, "rank-wrong", npz(ids=IDS.reshape(2, 2), embeddings=ROWS)),
-    Bad("zero-rows", 422, "rows-zero", npz(ids=IDS[:0], embeddings=ROWS[:0])),
-    Bad("dimension", 422, "dimension-differs", npz(ids=IDS, embeddings=rows_of(4, 7)),
+    Bad("rank-1", 422, "wrong-rank", npz(ids=IDS, embeddings=ROWS[0])),
+    Bad("rank-3", 422, "wrong-rank", npz(ids=IDS, embeddings=ROWS.reshape(4, 2, 4))),
+    Bad("rank-of-ids", 422, "wrong-rank", npz(ids=IDS.reshape(2, 2), embeddings=ROWS)),
+    Bad("zero-rows", 422, "zero-rows", npz(ids=IDS[:0], embeddings=ROWS[:0])),
+    Bad("dimension", 422, "wrong-dimension", npz(ids=IDS, embeddings=rows_of(4, 7)),
         says=["7", "8"]),
-    Bad("dimension-zero", 422, "dimension-differs", npz(ids=IDS, embeddings=ROWS[:, :0])),
-    Bad("float16-for-float32", 422, "dtype-differs", npz(ids=IDS, embeddings=ROWS.astype("<f2")),
-        says=["float16", "float32", "astype"]),
-    Bad("float32-for-float16", 422, "dtype-differs", GOOD, path="/v1/collections/half/embeddings",
+    Bad("dimension-zero", 422, "zero-dimension", npz(ids=IDS, embeddings=ROWS[:, :0])),
+    Bad("float16-for-float32", 422, "wrong-dtype", npz(ids=IDS, embeddings=ROWS.astype("<f2")),
+        says=["<f2", "<f4", "astype('float32')"]),
+    Bad("float32-for-float16", 422, "wrong-dtype", GOOD, path="/v1/collections/half/embeddings",
         says=["astype"]),
-    Bad("float64", 422, "dtype-unsupported", npz(ids=IDS, embeddings=ROWS.astype("<f8")),
-        says=["float64", "astype"]),
-    Bad("int32", 422, "dtype-unsupported", npz(ids=IDS, embeddings=ROWS.astype("<i4"))),
-    Bad("big-endian", 422, "byte-order-unsupported", npz(ids=IDS, embeddings=ROWS.astype(">f4")),
+    Bad("float64", 422, "wrong-dtype", npz(ids=IDS, embeddings=ROWS.astype("<f8")),
+        says=["<f8", "astype('float32')"]),
+    Bad("int32", 422, "wrong-dtype", npz(ids=IDS, embeddings=ROWS.astype("<i4"))),
+    Bad("big-endian", 422, "wrong-byte-order", npz(ids=IDS, embeddings=ROWS.astype(">f4")),
         says=["astype"]),
-    Bad("nan", 422, "not-finite", npz(ids=IDS, embeddings=with_row(2, np.nan)),
+    Bad("nan", 422, "non-finite", npz(ids=IDS, embeddings=with_row(2, np.nan)),
         offenders=[(2, "c")]),
-    Bad("infinity", 422, "not-finite", npz(ids=IDS, embeddings=with_row(0, np.inf)),
+    Bad("infinity", 422, "non-finite", npz(ids=IDS, embeddings=with_row(0, np.inf)),
         offenders=[(0, "a")]),
-    Bad("minus-infinity", 422, "not-finite", npz(ids=IDS, embeddings=with_row(3, -np.inf, 7)),
+    Bad("minus-infinity", 422, "non-finite", npz(ids=IDS, embeddings=with_row(3, -np.inf, 7)),
         offenders=[(3, "d")]),
-    Bad("nan-in-float16", 422, "not-finite",
+    Bad("nan-in-float16", 422, "non-finite",
         npz(ids=IDS, embeddings=with_row(1, np.nan).astype("<f2")),
         path="/v1/collections/half/embeddings", offenders=[(1, "b")]),
-    Bad("npy-rows-cut", 400, "npy-malformed", npy(ROWS)[:-1], NPY, headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-rows-too-many", 400, "npy-malformed", npy(ROWS) + b"\0" * 32, NPY,
+    Bad("npy-rows-cut", 400, "truncated-member", npy(ROWS)[:-1], NPY, headers={"X-Ingot-Ids": "1..4"}),
+    Bad("npy-rows-too-many", 400, "trailing-bytes", npy(ROWS) + b"\0" * 32, NPY,
         headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-shape-overflows", 400, "npy-malformed",
+    Bad("npy-shape-overflows", 400, ("truncated-member", "broken-npy"),
         npy_header(shape="(4611686018427387904, 8)") + ROWS.tobytes(), NPY,
         headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-shape-negative", 400, "npy-malformed",
+    Bad("npy-shape-negative", 400, "broken-npy",
         npy_header(shape="(-4, -8)") + ROWS.tobytes(), NPY, headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-header-is-code", 400, "npy-malformed",
+    Bad("npy-header-is-code", 400, "broken-npy",
         npy_header(order="__import__('os')") + ROWS.tobytes(), NPY,
         headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-version-9", 400, "npy-malformed",
+    Bad("npy-version-9", 400, "broken-npy",
         npy(ROWS)[:6] + b"\x09\x00" + npy(ROWS)[8:], NPY, headers={"X-Ingot-Ids": "1..4"}),
-    Bad("npy-without-ids", 422, "member-missing", npy(ROWS), NPY, says=["X-Ingot-Ids"]),
-    Bad("npy-id-range-too-short", 422, "count-differs", npy(ROWS), NPY,
+    Bad("npy-without-ids", 400, "missing-ids", npy(ROWS), NPY, says=["X-Ingot-Ids"]),
+    Bad("npy-id-range-too-short", 422, "id-count-mismatch", npy(ROWS), NPY,
         headers={"X-Ingot-Ids": "1..3"}),
-    Bad("npy-id-range-malformed", 400, "parameter-invalid", npy(ROWS), NPY,
-        headers={"X-Ingot-Ids": "1-4"}),
-    Bad("npy-id-range-backwards", 400, "parameter-invalid", npy(ROWS), NPY,
+    Bad("npy-id-list-too-short", 422, "id-count-mismatch", npy(ROWS), NPY,
+        headers={"X-Ingot-Ids": "a,b,c"}),
+    Bad("npy-id-list-with-a-hole", 400, "bad-ids-header", npy(ROWS), NPY,
+        headers={"X-Ingot-Ids": "a,,c,d"}),
+    Bad("npy-first-id-not-a-number", 400, "bad-ids-header", npy(ROWS), NPY,
+        path="/v1/collections/default/embeddings?first_id=one"),
+    Bad("ids-beside-a-body-that-has-them", 400, "unexpected-ids", GOOD,
+        headers={"X-Ingot-Ids": "1..4"}),
+    Bad("npy-id-range-backwards", 400, "bad-ids-header", npy(ROWS), NPY,
         headers={"X-Ingot-Ids": "4..1"}),
 
     # Ids
-    Bad("ids-twice", 422, "id-duplicate",
+    Bad("ids-twice", 422, "duplicate-id",
         npz(ids=np.array(["a", "b", "c", "b"]), embeddings=ROWS), offenders=[(3, "b")]),
-    Bad("ids-twice-as-integers", 422, "id-duplicate",
+    Bad("ids-twice-as-integers", 422, "duplicate-id",
         npz(ids=np.array([7, 8, 9, 7]), embeddings=ROWS), offenders=[(3, "7")]),
-    Bad("ids-twice-as-text-and-integer", 422, "id-duplicate", columns(ids=["7", 7, "a", "b"]), JSON,
+    Bad("ids-twice-as-text-and-integer", 422, "duplicate-id", columns(ids=["7", 7, "a", "b"]), JSON,
         offenders=[(1, "7")]),
-    Bad("id-empty", 422, "id-invalid", npz(ids=np.array(["a", "", "c", "d"]), embeddings=ROWS),
-        offenders=[(1, "")]),
+    Bad("id-empty", 422, "empty-id", npz(ids=np.array(["a", "", "c", "d"]), embeddings=ROWS),
+        offenders=[(1, None)]),
     Bad("id-too-long", 422, "id-too-long",
         npz(ids=np.array(["a", "b", "c", "x" * 513]), embeddings=ROWS),
-        offenders=[(3, None)], members={"limit": 512}),
+        offenders=[(3, None)]),
     Bad("id-too-long-in-bytes", 422, "id-too-long", columns(ids=["a", "b", "ü" * 257, "d"]), JSON,
         offenders=[(2, None)]),
-    Bad("ids-not-utf8", 422, "id-invalid",
+    Bad("ids-not-utf8", 422, "id-not-utf8",
         npz(ids=np.array([b"a", b"\xff\xfe", b"c", b"d"]), embeddings=ROWS), offenders=[(1, None)]),
-    Bad("ids-are-floats", 422, "id-invalid", npz(ids=np.arange(4.0), embeddings=ROWS)),
-    Bad("ids-fewer-than-rows", 422, "count-differs", npz(ids=IDS[:3], embeddings=ROWS),
+    Bad("ids-are-floats", 422, "wrong-id-type", npz(ids=np.arange(4.0), embeddings=ROWS)),
+    Bad("ids-fewer-than-rows", 422, "id-count-mismatch", npz(ids=IDS[:3], embeddings=ROWS),
         says=["3", "4"]),
-    Bad("rows-fewer-than-ids", 422, "count-differs", npz(ids=IDS, embeddings=ROWS[:3]),
+    Bad("rows-fewer-than-ids", 422, "id-count-mismatch", npz(ids=IDS, embeddings=ROWS[:3]),
         says=["3", "4"]),
 
     # JSON
-    Bad("json-empty", 400, "json-malformed", b"", JSON),
-    Bad("json-cut", 400, "json-malformed", columns()[:-1], JSON),
-    Bad("json-tail", 400, "json-malformed", columns() + b"x", JSON),
-    Bad("json-nan", 400, "json-malformed", b'{"ids":["a"],"embeddings":[[NaN,0,0,0,0,0,0,0]]}',
+    Bad("json-empty", 400, "bad-json", b"", JSON),
+    Bad("json-cut", 400, "bad-json", columns()[:-1], JSON),
+    Bad("json-tail", 400, "bad-json", columns() + b"x", JSON),
+    Bad("json-nan", 400, "bad-json", b'{"ids":["a"],"embeddings":[[NaN,0,0,0,0,0,0,0]]}',
         JSON),
-    Bad("json-not-utf8", 400, "json-malformed", columns().replace(b'"a"', b'"\xff"'), JSON),
+    Bad("json-not-utf8", 400, "bad-json", columns().replace(b'"a"', b'"\xff"'), JSON),
     Bad("json-too-deep", 400, "json-too-deep", DEEP, JSON),
-    Bad("json-is-an-array", 422, "member-missing", dumps(TEXT_ROWS), JSON),
-    Bad("json-without-ids", 422, "member-missing", dumps({"embeddings": TEXT_ROWS}), JSON,
+    Bad("json-is-an-array", 400, "bad-json-shape", dumps(TEXT_ROWS), JSON),
+    Bad("json-without-ids", 400, "bad-json-shape", dumps({"embeddings": TEXT_ROWS}), JSON,
         says=["ids"]),
-    Bad("json-without-embeddings", 422, "member-missing", dumps({"ids": IDS.tolist()}), JSON,
+    Bad("json-without-embeddings", 400, "bad-json-shape", dumps({"ids": IDS.tolist()}), JSON,
         says=["embeddings"]),
-    Bad("json-item-without-embedding", 422, "member-missing", dumps({"items": [{"id": "a"}]}), JSON),
-    Bad("json-openai-without-ids", 422, "member-missing",
+    Bad("json-item-without-embedding", 400, "bad-json-shape", dumps({"items": [{"id": "a"}]}), JSON),
+    Bad("json-openai-without-ids", 400, "bad-json-shape",
         dumps({"object": "list", "data": [{"index": 0, "embedding": TEXT_ROWS[0]}]}), JSON,
         says=["ids"]),
-    Bad("json-zero-rows", 422, "rows-zero", columns(ids=[], embeddings=[]), JSON),
-    Bad("json-ragged", 422, "dimension-differs",
+    Bad("json-zero-rows", 422, "zero-rows", columns(ids=[], embeddings=[]), JSON),
+    Bad("json-ragged", 422, "wrong-dimension",
         columns(embeddings=TEXT_ROWS[:2] + [TEXT_ROWS[2][:7]] + TEXT_ROWS[3:]), JSON,
         offenders=[(2, "c")]),
-    Bad("json-text-as-number", 422, "value-invalid",
+    Bad("json-text-as-number", 400, "bad-json-shape",
         columns(embeddings=[["1"] * 8] + TEXT_ROWS[1:]), JSON),
-    Bad("json-null-as-number", 422, "value-invalid",
+    Bad("json-null-as-number", 400, "bad-json-shape",
         columns(embeddings=TEXT_ROWS[:3] + [[None] * 8]), JSON),
-    Bad("json-number-over-float32", 422, "not-finite",
+    Bad("json-number-over-float32", 422, "non-finite",
         columns(embeddings=TEXT_ROWS[:1] + [[1e39] * 8] + TEXT_ROWS[2:]), JSON,
         offenders=[(1, "b")]),
-    Bad("json-id-is-a-fraction", 422, "id-invalid", columns(ids=["a", 1.5, "c", "d"]), JSON),
-    Bad("json-base64-broken", 422, "value-invalid",
+    Bad("json-id-is-a-fraction", 422, "wrong-id-type", columns(ids=["a", 1.5, "c", "d"]), JSON),
+    Bad("json-base64-broken", 400, "bad-base64",
         columns(embeddings=["*" * 44] + B64_ROWS[1:]), JSON),
-    Bad("json-base64-too-short", 422, "dimension-differs",
+    Bad("json-base64-too-short", 422, "wrong-dimension",
         columns(embeddings=B64_ROWS[:1] + [base64.b64encode(ROWS[1, :7].tobytes()).decode()]
                 + B64_ROWS[2:]), JSON, offenders=[(1, "b")]),
-    Bad("json-fewer-ids", 422, "count-differs", columns(ids=["a"]), JSON),
-    Bad("ndjson-empty", 422, "rows-zero", b"", NDJSON),
-    Bad("ndjson-second-line-broken", 400, "json-malformed",
+    Bad("json-fewer-ids", 422, "id-count-mismatch", columns(ids=["a"]), JSON),
+    Bad("ndjson-empty", 422, "zero-rows", b"", NDJSON),
+    Bad("ndjson-second-line-broken", 400, "bad-json",
         dumps({"id": "a", "embedding": TEXT_ROWS[0]}) + b'\n{"id": "b", "embed', NDJSON, says=["2"]),
-    Bad("ndjson-line-without-id", 422, "member-missing", dumps({"embedding": TEXT_ROWS[0]}), NDJSON),
+    Bad("ndjson-line-without-id", 400, "bad-json-shape", dumps({"embedding": TEXT_ROWS[0]}), NDJSON),
 
     # Multipart
-    Bad("multipart-without-boundary", 400, "multipart-malformed",
+    Bad("multipart-without-boundary", 400, "missing-boundary",
         multipart(("ids", npy(IDS)), ("embeddings", npy(ROWS))), "multipart/form-data"),
-    Bad("multipart-cut", 400, "multipart-malformed",
+    Bad("multipart-cut", 400, "broken-multipart",
         multipart(("ids", npy(IDS)), ("embeddings", npy(ROWS)), end=False), MULTIPART),
-    Bad("multipart-without-ids", 422, "member-missing", multipart(("embeddings", npy(ROWS))),
+    Bad("multipart-without-ids", 400, "missing-member", multipart(("embeddings", npy(ROWS))),
         MULTIPART, says=["ids"]),
-    Bad("multipart-without-embeddings", 422, "member-missing", multipart(("ids", npy(IDS))),
+    Bad("multipart-without-embeddings", 400, "missing-member", multipart(("ids", npy(IDS))),
         MULTIPART, says=["embeddings"]),
 
     # Request
@@ -231,11 +243,11 @@ TABLE = [
         headers={"Content-Digest": SHA256_OF_OTHER}),
     Bad("digest-crc32c-differs", 400, "digest-mismatch", GOOD,
         headers={"Content-Digest": "crc32c=:AAAAAA==:"}),
-    Bad("digest-malformed", 400, "digest-malformed", GOOD,
+    Bad("digest-malformed", 400, "bad-digest-header", GOOD,
         headers={"Content-Digest": "sha-256=:short:"}),
-    Bad("type-unknown", 415, "media-type-unsupported", GOOD, "text/plain"),
-    Bad("type-missing", 415, "media-type-unsupported", GOOD, None),
-    Bad("content-encoding", 415, "content-encoding-unsupported", GOOD,
+    Bad("type-unknown", 415, "unsupported-media-type", GOOD, "text/plain"),
+    Bad("type-missing", 415, "unsupported-media-type", GOOD, None),
+    Bad("content-encoding", 415, "unsupported-content-encoding", GOOD,
         headers={"Content-Encoding": "gzip"}),
     Bad("body-too-long", 413, "body-too-large", b"x" * (MAX_BODY_BYTES + 1),
         members={"limit": MAX_BODY_BYTES}),
@@ -243,13 +255,13 @@ TABLE = [
         path="/v1/collections/nowhere/embeddings"),
     Bad("collection-unknown-put", 404, "collection-unknown", GOOD, method="PUT",
         path="/v1/collections/nowhere/batches/b"),
-    Bad("collection-name", 400, "parameter-invalid", GOOD,
+    Bad("collection-name", 400, "collection-name-invalid", GOOD,
         path="/v1/collections/No%20Where/embeddings"),
-    Bad("batch-id-with-space", 400, "parameter-invalid", GOOD, headers={"Idempotency-Key": "a b"}),
-    Bad("batch-id-too-long", 400, "parameter-invalid", GOOD,
+    Bad("batch-id-with-space", 400, "bad-parameter", GOOD, headers={"Idempotency-Key": "a b"}),
+    Bad("batch-id-too-long", 400, "bad-parameter", GOOD,
         headers={"Idempotency-Key": "x" * 201}),
-    Bad("batch-id-empty", 400, "parameter-invalid", GOOD, headers={"Idempotency-Key": ""}),
-    Bad("batch-id-in-url", 400, "parameter-invalid", GOOD, method="PUT",
+    Bad("batch-id-empty", 400, "bad-parameter", GOOD, headers={"Idempotency-Key": ""}),
+    Bad("batch-id-in-url", 400, "bad-parameter", GOOD, method="PUT",
         path="/v1/collections/default/batches/a%2Fb"),
     Bad("key-reused", 422, "key-reused", GOOD, headers={"Idempotency-Key": "seed"}),
     Bad("path-unknown", 404, "path-unknown", GOOD, path="/v2/embeddings"),
@@ -266,26 +278,26 @@ TABLE = [
         path="/v1/collections/default/batches/nowhere"),
     Bad("accept-unknown", 406, "not-acceptable", method="GET", media_type=None,
         path="/v1/collections/default/embeddings/s0", headers={"Accept": "text/html"}),
-    Bad("limit-zero", 400, "parameter-invalid", method="GET", media_type=None,
+    Bad("limit-zero", 400, "bad-parameter", method="GET", media_type=None,
         path="/v1/collections/default/batches?limit=0"),
-    Bad("limit-text", 400, "parameter-invalid", method="GET", media_type=None,
+    Bad("limit-text", 400, "bad-parameter", method="GET", media_type=None,
         path="/v1/collections/default/batches?limit=many"),
-    Bad("order-unknown", 400, "parameter-invalid", method="GET", media_type=None,
+    Bad("order-unknown", 400, "bad-parameter", method="GET", media_type=None,
         path="/v1/collections/default/batches?order=sideways"),
-    Bad("fetch-malformed", 400, "json-malformed", b"{", JSON, path="/v1/collections/default/fetch"),
-    Bad("fetch-without-ids", 422, "member-missing", b"{}", JSON,
+    Bad("fetch-malformed", 400, "bad-json", b"{", JSON, path="/v1/collections/default/fetch"),
+    Bad("fetch-without-ids", 400, "bad-json-shape", b"{}", JSON,
         path="/v1/collections/default/fetch"),
-    Bad("fetch-type", 415, "media-type-unsupported", b"{}", "text/plain",
+    Bad("fetch-type", 415, "unsupported-media-type", b"{}", "text/plain",
         path="/v1/collections/default/fetch"),
-    Bad("collection-dtype", 422, "configuration-invalid",
+    Bad("collection-dtype", 422, "bad-configuration",
         dumps({"dimension": 8, "dtype": "float64"}), JSON, method="PUT",
         path="/v1/collections/new"),
-    Bad("collection-dimension", 422, "configuration-invalid",
+    Bad("collection-dimension", 422, "bad-configuration",
         dumps({"dimension": 0, "dtype": "float32"}), JSON, method="PUT",
         path="/v1/collections/new"),
-    Bad("collection-without-dimension", 422, "member-missing", dumps({"dtype": "float32"}), JSON,
+    Bad("collection-without-dimension", 422, "bad-configuration", dumps({"dtype": "float32"}), JSON,
         method="PUT", path="/v1/collections/new"),
-    Bad("collection-malformed", 400, "json-malformed", b"{", JSON, method="PUT",
+    Bad("collection-malformed", 400, "bad-json", b"{", JSON, method="PUT",
         path="/v1/collections/new"),
     Bad("collection-differs", 409, "collection-differs", dumps({"dimension": 9, "dtype": "float32"}),
         JSON, method="PUT", path="/v1/collections/default"),
@@ -331,7 +343,7 @@ def assert_problem(status, headers, content, bad):
     assert status == bad.status, content
     assert headers["Content-Type"] == "application/problem+json"
     problem = json.loads(content)
-    assert problem["code"] == bad.code, problem
+    assert problem["code"] in bad.codes, problem
     assert problem["status"] == status
     for member in ("type", "title", "detail"):
         assert isinstance(problem[member], str) and problem[member]
@@ -348,7 +360,7 @@ def assert_problem(status, headers, content, bad):
             assert row_id is None or offender["id"] == row_id
     if status == 405:
         assert sorted(headers["Allow"].replace(" ", "").split(",")) == sorted(problem["allow"])
-    if status == 415 and bad.path.endswith("embeddings") and bad.code == "media-type-unsupported":
+    if status == 415 and bad.path.endswith("embeddings") and "unsupported-media-type" in bad.codes:
         accepted = headers["Accept-Post"].replace(" ", "").split(",")
         assert {NPZ, NPY, JSON, NDJSON, "multipart/form-data"} <= set(accepted)
 
@@ -360,7 +372,7 @@ def test_the_first_hundred_offenders_are_named(seeded):
     response = Client(seeded.url).post(npz(ids=np.arange(300), embeddings=rows))
 
     problem = response.json()
-    assert problem["code"] == "not-finite" and problem["offender_count"] == 250
+    assert problem["code"] == "non-finite" and problem["offender_count"] == 250
     assert [o["index"] for o in problem["offenders"]] == list(range(50, 150))
     assert [o["id"] for o in problem["offenders"]] == [str(i) for i in range(50, 150)]
 
@@ -388,7 +400,7 @@ def test_truncated_body_is_refused_and_stores_nothing(seeded, chunked):
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
 
     assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == "body-truncated"
+    assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == "truncated-body"
     assert contents(seeded.store) == before
 
 

@@ -63,6 +63,8 @@ BODIES = {
         npz(ids=np.array([b"a", b"bb", b"ccc", b"d", b"e"]), embeddings=ROWS), NPZ,
         ["a", "bb", "ccc", "d", "e"]),
     "multipart-json-ids": (*multipart(dumps(NAMES), JSON, npy(ROWS)), NAMES),
+    "multipart-text-ids": (
+        *multipart("\n".join(NAMES).encode(), "text/plain", npy(ROWS)), NAMES),
     "multipart-npy-ids": (*multipart(npy(np.array(INTEGERS)), NPY, npy(ROWS)), INTEGERS),
     "json-columns": (dumps({"ids": NAMES, "embeddings": json_rows(ROWS)}), JSON, NAMES),
     "json-columns-other-order": (
@@ -120,6 +122,14 @@ def test_npz_with_64_bit_sizes_is_read(client, server):
 
     assert response.status_code == 201, response.text
     assert_stored(client, server, response.json(), NAMES, ROWS)
+
+
+def test_members_that_nobody_asked_for_are_not_inflated(launch):
+    """An archive may carry more arrays; one that would inflate beyond every limit costs nothing."""
+    server = launch("--max-body-bytes", "1MiB")
+    body = npz(compressed=True, ids=np.array(NAMES), embeddings=ROWS, more=np.zeros(64 << 20, "u1"))
+
+    assert Client(server.url).post(body).status_code == 201
 
 
 def test_float16_collection_keeps_float16(server):

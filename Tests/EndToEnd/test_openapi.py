@@ -92,6 +92,8 @@ def test_schemathesis_finds_nothing(launch, tmp_path):
          "--max-examples", EXAMPLE_COUNT, "--checks", ",".join(CHECKS), "--seed", "1",
          "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off",
          "--no-color"],
+        env=os.environ | {
+            "SCHEMATHESIS_HOOKS": "schemathesis_bodies", "PYTHONPATH": str(Path(__file__).parent)},
         capture_output=True, text=True, timeout=1800, cwd=tmp_path)
 
     print(found.stdout[-2000:])

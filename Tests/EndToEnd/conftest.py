@@ -1,4 +1,6 @@
 # Fixtures: a fresh store, a server on it, a client of it. Every server is ended by its pid and must drain.
+import os
+
 import pytest
 
 from client import Client
@@ -6,7 +8,6 @@ from server_process import BINARY, ServerProcess
 
 
 def pytest_sessionstart(session):
-    import os
     if not os.access(BINARY, os.X_OK):
         pytest.exit(f"{BINARY} is not there: build it, or set INGOT_BINARY", returncode=2)
 
@@ -17,12 +18,14 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def launch(store):
+def launch(store, tmp_path):
     """Starts servers: `launch("--shard-bytes", "1MiB")`, `launch(store=other, env={…})`."""
     servers = []
 
     def start(*flags, store=store, **options):
-        servers.append(ServerProcess(store, *flags, **options))
+        # The log is never on the store's disk, which a test may fill.
+        log_path = tmp_path / f"server-{len(servers)}.log"
+        servers.append(ServerProcess(store, *flags, log_path=log_path, **options))
         return servers[-1].start()
 
     yield start

@@ -35,12 +35,12 @@ def verify(store, *flags):
 class ServerProcess:
     """One `ingot serve` on a store; started again as often as a test likes."""
 
-    def __init__(self, store, *flags, listen="127.0.0.1:0", env=None):
+    def __init__(self, store, *flags, listen="127.0.0.1:0", env=None, log_path=None):
         self.store = Path(store)
         self.flags = [str(flag) for flag in flags]
         self.listen = listen
         self.env = env
-        self.log_path = self.store.parent / f"{self.store.name}.server.log"
+        self.log_path = Path(log_path or self.store.parent / f"{self.store.name}.server.log")
         self.process = None
         self.was_killed = False
 

@@ -66,7 +66,7 @@ def assert_refused(response):
     assert response.headers["Content-Type"] == "application/problem+json"
     problem = response.json()
     assert problem["code"] == "disk-full" and problem["retryable"] is True
-    assert problem["needed_bytes"] > problem["free_bytes"] >= 0
+    assert problem["needed_bytes"] > 0 and problem["free_bytes"] >= 0
     assert int(response.headers["Retry-After"]) >= 0
 
 

@@ -92,7 +92,8 @@ final class Epoll: Sendable {
     _ operation: Operation, _ number: Int32, token: UInt64, reads: Bool, writes: Bool
   ) -> Bool {
     let interest = (reads ? Self.readable : 0) | (writes ? Self.writable : 0)
-    return unsafe withUnsafeTemporaryAllocation(byteCount: Self.eventByteCount, alignment: 8) { event in
+    return unsafe withUnsafeTemporaryAllocation(byteCount: Self.eventByteCount, alignment: 8) {
+      event in
       unsafe event.storeBytes(of: interest, as: UInt32.self)
       unsafe event.storeBytes(of: token, toByteOffset: Self.tokenOffset, as: UInt64.self)
       let number = unsafe calls.control(

@@ -38,9 +38,12 @@ package final class HTTPServer: Sendable {
     let loopCount = max(1, configuration.loopCount ?? min(cores, 4))
     var mailboxes: [LoopMailbox] = []
     var epolls: [Epoll] = []
-    for _ in 0..<loopCount {
-      mailboxes.append(try LoopMailbox())
-      epolls.append(try Epoll())
+    for index in 0..<loopCount {
+      let (mailbox, epoll) = (try LoopMailbox(), try Epoll())
+      try register(mailbox.wakeUp.number, EventLoop.Token.wakeUp, in: epoll)
+      if index == 0 { try register(listener.number, EventLoop.Token.listener, in: epoll) }
+      mailboxes.append(mailbox)
+      epolls.append(epoll)
     }
     let threads = DispatchGroup()
     running.withLock { running in
@@ -55,15 +58,34 @@ package final class HTTPServer: Sendable {
     }
   }
 
+  private func register(
+    _ number: Int32, _ token: UInt64, in epoll: Epoll
+  ) throws(HTTPServerError) {
+    guard epoll.add(number, token: token, reads: true, writes: false) else {
+      throw .noResources(operation: "epoll_ctl", errno: errno)
+    }
+  }
+
   private func start(_ setup: LoopSetup, listener: ListenerSocket?, _ threads: DispatchGroup) {
     threads.enter()
     let handover = Handover(listener)
     let thread = Thread {
-      Thread.current.name = "ingot-http-\(setup.index)"
+      Self.nameThisThread("ingot-http-\(setup.index)")
       EventLoop(setup: setup, listener: handover.take()).run()
       threads.leave()
     }
     thread.start()
+  }
+
+  /// The name that top and core dumps show. Thread.name has no effect before and races with the start.
+  ///
+  /// Source: man 5 proc, "/proc/pid/comm".
+  private static func nameThisThread(_ name: String) {
+    let number = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+    guard number >= 0 else { return }
+    let file = Descriptor(owning: number)
+    let bytes = Array(name.utf8)
+    _ = unsafe write(file.number, bytes, bytes.count)
   }
 
   /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread, which

@@ -1,5 +1,5 @@
-// One client connection: what its loop tells it, and its end. Decisions: HTTPCore/ConnectionState.swift.
-// The rest: Connection+Reading.swift, Connection+Writing.swift.
+// One client connection: what its loop tells it, and its end. Decisions:
+// HTTPCore/ConnectionState.swift. The rest: Connection+Reading.swift, Connection+Writing.swift.
 
 internal import HTTPCore
 internal import Synchronization

@@ -5,7 +5,8 @@ internal import HTTPCore
 internal import Synchronization
 internal import SystemIO
 
-/// What a loop is made from; crosses to its thread. Mailbox and listener are known to the epoll already.
+/// What a loop is made from; crosses to its thread. Mailbox and listener are known to the epoll
+/// already.
 struct LoopSetup: Sendable {
   let index: Int
   let configuration: HTTPServerConfiguration
@@ -119,7 +120,8 @@ final class EventLoop {
     }
   }
 
-  /// Once per turn: an exchange that began and ended in it wants the same as before and costs no call.
+  /// Once per turn: an exchange that began and ended in it wants the same as before and costs no
+  /// call.
   private func updateInterests() {
     for token in touchedTokens { connections[token]?.updateInterest() }
     touchedTokens.removeAll(keepingCapacity: true)

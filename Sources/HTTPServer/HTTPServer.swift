@@ -1,5 +1,5 @@
-// Start, drain and stop of the server. One request's way: EventLoop.swift, Connection+Reading.swift,
-// RequestHandler.swift, Responder.swift, Connection+Writing.swift.
+// Start, drain and stop of the server. One request's way: EventLoop.swift,
+// Connection+Reading.swift, RequestHandler.swift, Responder.swift, Connection+Writing.swift.
 
 internal import Dispatch
 internal import Foundation
@@ -7,7 +7,7 @@ internal import HTTPCore
 internal import Synchronization
 internal import SystemIO
 
-/// HTTP/1.1 on BSD sockets. Requests go to one handler; what the loops do is in docs/ARCHITECTURE.md.
+/// HTTP/1.1 on BSD sockets: requests go to one handler, from event loops with a thread each.
 package final class HTTPServer: Sendable {
   private struct Running {
     let port: UInt16
@@ -77,7 +77,8 @@ package final class HTTPServer: Sendable {
     thread.start()
   }
 
-  /// The name that top and core dumps show. Thread.name has no effect before and races with the start.
+  /// The name that top and core dumps show. Thread.name has no effect before and races with the
+  /// start.
   ///
   /// Source: man 5 proc, "/proc/pid/comm".
   private static func nameThisThread(_ name: String) {
@@ -88,8 +89,8 @@ package final class HTTPServer: Sendable {
     _ = unsafe write(file.number, bytes, bytes.count)
   }
 
-  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread, which
-  /// must not be one of the server's.
+  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread,
+  /// which must not be one of the server's.
   ///
   /// - Parameter deadline: How long to wait; nil takes the configured one.
   /// - Returns: false when the deadline passed and connections were cut.

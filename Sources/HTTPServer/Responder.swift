@@ -3,8 +3,8 @@
 package import HTTPCore
 internal import Synchronization
 
-/// Names its exchange by numbers, so that it keeps no connection alive and may outlive it: an answer
-/// to a connection that is gone is dropped.
+/// Names its exchange by numbers, so that it keeps no connection alive and may outlive it: an
+/// answer to a connection that is gone is dropped.
 package final class Responder: Sendable {
   private enum Target: Sendable {
     case loop(LoopMailbox, ExchangeAddress)

@@ -91,6 +91,33 @@ import Testing
     }
   }
 
+  /// In a process of its own, since other tests open descriptors too.
+  @Test func leavesNoDescriptorOpen() async {
+    await #expect(processExitsWith: .success) {
+      func openCount() throws -> Int {
+        try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd").count
+      }
+      let requests = [
+        "", "GET", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "bad\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello",
+      ]
+      // Threads, time zones and the like open theirs once.
+      try withServer(pathHandler()) { _, port in _ = try TestClient(port: port) }
+      let before = try openCount()
+      for endsInDrain in [true, false] {
+        try withServer(pathHandler()) { server, port in
+          for index in 0..<60 {
+            let client = try TestClient(port: port)
+            try client.send(requests[index % requests.count])
+            if index % 2 == 0 { client.endOutput() }
+          }
+          if endsInDrain { server.drain() }
+        }
+      }
+      try #require(try openCount() == before)
+    }
+  }
+
   /// In a process of its own, since the limit of descriptors is one of the process.
   @Test func servesOnWhileNoDescriptorIsLeft() async {
     await #expect(processExitsWith: .success) {

@@ -65,6 +65,8 @@ final class EventLoop {
       if context.now >= nextScan { scanDeadlines() }
       updateInterests()
     }
+    connections = [:]
+    listener = nil
   }
 
   private func timeout(at now: MonotonicTime) -> Duration? {

@@ -1,7 +1,7 @@
 // JSON for answers: small documents, written in one pass. Bodies that come in are simdjson's.
 
 /// A JSON value whose object members keep their order.
-enum JSON {
+enum JSON: Sendable {
   case null
   case bool(Bool)
   case integer(Int)

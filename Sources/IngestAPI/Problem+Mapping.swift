@@ -51,7 +51,8 @@ extension Problem {
     case .collectionNameInvalid(let name):
       self.init(
         status: 400, code: "collection-name-invalid",
-        detail: "'\(name.prefix(80))' is no name of a collection; expected 1 to 63 of a-z 0-9 . _ -, "
+        detail:
+          "'\(name.prefix(80))' is no name of a collection; expected 1 to 63 of a-z 0-9 . _ -, "
           + "with a letter or digit first")
     }
   }
@@ -128,7 +129,8 @@ extension Problem {
   static func notAcceptable(_ types: [String]) -> Problem {
     Problem(
       status: 406, code: "not-acceptable",
-      detail: "none of the types in Accept can be answered; there are \(types.joined(separator: ", "))",
+      detail:
+        "none of the types in Accept can be answered; there are \(types.joined(separator: ", "))",
       members: [("accept", .array(types.map { .string($0) }))])
   }
 }

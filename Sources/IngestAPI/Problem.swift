@@ -3,7 +3,7 @@
 internal import HTTPCore
 
 /// One error as a client sees it.
-struct Problem {
+struct Problem: Sendable {
   var status: Int
   /// Stable: clients may depend on it.
   var code: String

@@ -4,11 +4,11 @@ internal import HTTPCore
 internal import HTTPServer
 
 /// One method on one path.
-struct Route {
+struct Route: Sendable {
   let method: String
   /// As in openapi.yaml; a segment in braces stands for anything.
   let path: String
-  let handle: (IngestAPI, Call) -> (any BodyReceiver)?
+  let handle: @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
 
   private var segments: [Substring] { path.split(separator: "/") }
 
@@ -31,7 +31,9 @@ struct Route {
     Route(method: "POST", path: "/embeddings") { $0.ingest($1, collection: "default") },
     Route(method: "POST", path: "/v1/collections/{collection}/embeddings") { $0.ingest($1) },
     Route(method: "PUT", path: "/v1/collections/{collection}/batches/{batch_id}") { $0.ingest($1) },
-    Route(method: "GET", path: "/v1/collections/{collection}/batches/{batch_id}") { $0.getBatch($1) },
+    Route(method: "GET", path: "/v1/collections/{collection}/batches/{batch_id}") {
+      $0.getBatch($1)
+    },
     Route(method: "GET", path: "/v1/collections/{collection}/batches") { $0.listBatches($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/embeddings/{id}") {
       $0.getEmbedding($1)

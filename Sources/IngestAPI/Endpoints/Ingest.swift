@@ -130,10 +130,13 @@ extension IngestAPI {
   ) {
     let collection: Collection
     do throws(IngestError) {
-      collection = try service.collection(request.collection)
-        ?? service.createCollection(
+      if let known = service.collection(request.collection) {
+        collection = known
+      } else {
+        collection = try service.createCollection(
           request.collection, dimension: batch.dimension, dtype: batch.dtype
         ).collection
+      }
     } catch {
       responder.send(Problem(error).response)
       return
@@ -168,8 +171,10 @@ private struct PermittedMemory: BodyMemorySource {
 
 extension IngestAPI {
   /// Admits a body and prepares to receive it.
+  ///
+  /// - Parameter isRead: The request stores nothing, so that a full disk does not matter.
   func receiver(
-    for call: Call, byteCountMax: Int,
+    for call: Call, byteCountMax: Int, isRead: Bool = false,
     complete: @escaping (CollectedBody.Received, Responder) -> Void
   ) throws(RequestRefused) -> any BodyReceiver {
     if let length = call.head.contentLength, length > byteCountMax {
@@ -179,7 +184,7 @@ extension IngestAPI {
       call.head.isChunked ? CollectedBody.firstByteCount : call.head.contentLength ?? 0
     do throws(IngestError) {
       return CollectedBody(
-        pool: pool, permit: try service.admission.admit(byteCount: first),
+        pool: pool, permit: try service.admission.admit(byteCount: first, isRead: isRead),
         declaredByteCount: call.head.isChunked ? nil : call.head.contentLength ?? 0,
         byteCountMax: byteCountMax, complete: complete)
     } catch {

@@ -117,7 +117,6 @@ enum class OddNumber { infinite, not_a_number, malformed };
 
 /// Tells numbers beyond double's range, null, and Python's NaN and Infinity from nonsense.
 inline OddNumber odd_number(std::string_view token) {
-  while (!token.empty() && std::strchr(" \t\r\n", token.back())) token.remove_suffix(1);
   if (token == "null" || token == "NaN") return OddNumber::not_a_number;
   if (token == "Infinity" || token == "-Infinity") return OddNumber::infinite;
   size_t i = 0;

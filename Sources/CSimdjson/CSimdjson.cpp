@@ -18,7 +18,8 @@ static_assert(csimdjson_padding_byte_count >= SIMDJSON_PADDING, "bodies have too
 
 namespace {
 
-/// A parser keeps memory for the largest text that it has seen; above this much text it is given back.
+/// A parser keeps memory for the largest text that it has seen; above this much text it is given
+/// back.
 constexpr size_t kept_parser_byte_count_max = 16 << 20;
 
 /// One parser per thread: its memory is touched already, which fresh memory is not.
@@ -116,7 +117,9 @@ struct csimdjson_decoder {
   /// Where the text that is being read ends; simdjson itself may look behind it.
   const char *text_end = nullptr;
   /// Numbers that fit into the rows, and numbers that are there.
-  size_t number_count_max() const { return options.rows_byte_count_max / options.number_byte_count; }
+  size_t number_count_max() const {
+    return options.rows_byte_count_max / options.number_byte_count;
+  }
   size_t number_count = 0;
   bool in_row = false;
 };
@@ -452,8 +455,9 @@ csimdjson_status csimdjson_decoder::settle_order() {
 
 // MARK: - Everything else
 
-/// What a value starts with: a bracket or a quote alone, else all up to the next space or structure.
-/// Empty at the end of a text that ends too early, where simdjson's own token has no true length.
+/// What a value starts with: a bracket or a quote alone, else all up to the next space or
+/// structure. Empty at the end of a text that ends too early, where simdjson's own token has no
+/// true length.
 std::string_view csimdjson_decoder::token(ondemand::value &value) {
   const char *start = value.raw_json_token().data();
   if (start >= text_end) return {};

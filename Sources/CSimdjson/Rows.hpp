@@ -71,7 +71,7 @@ struct Base64Table {
   constexpr Base64Table() : values() {
     for (int i = 0; i < 256; i++) values[i] = 64;
     const char *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (int i = 0; i < 64; i++) values[static_cast<uint8_t>(alphabet[i])] = static_cast<uint8_t>(i);
+    for (uint8_t i = 0; i < 64; i++) values[static_cast<uint8_t>(alphabet[i])] = i;
   }
 };
 inline constexpr Base64Table base64_table{};
@@ -84,8 +84,8 @@ inline size_t base64_byte_count(std::string_view text) {
   return text.size() / 4 * 3 - padding;
 }
 
-/// Decodes padded base64 to `base64_byte_count` bytes. False for foreign characters and for bits behind
-/// the last byte that are not zero.
+/// Decodes padded base64 to `base64_byte_count` bytes. False for foreign characters and for bits
+/// behind the last byte that are not zero.
 inline bool base64_decode(std::string_view text, uint8_t *out) {
   const uint8_t *in = reinterpret_cast<const uint8_t *>(text.data());
   const uint8_t *table = base64_table.values;

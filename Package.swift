@@ -30,6 +30,7 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "COpenAPI"),
     .target(name: "CSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Bytes on disk.
@@ -66,7 +67,7 @@ let package = Package(
       name: "IngestAPI",
       dependencies: [
         "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
-        "CISAL", "CSimdjson", "CZlib", "CCrypto",
+        "CSimdjson", "CZlib", "CCrypto", "COpenAPI",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

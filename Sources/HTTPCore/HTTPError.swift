@@ -1,5 +1,5 @@
-// What can be wrong with a request on the wire, or with an exchange. Each has one status and one code;
-// the table test is Tests/HTTPCoreTests/HTTPErrorTests.swift.
+// What can be wrong with a request on the wire, or with an exchange. Each has one status and one
+// code; the table test is Tests/HTTPCoreTests/HTTPErrorTests.swift.
 
 /// A fault that the server itself finds: the handler turns it into the response that is sent.
 package enum HTTPError: Error, Equatable, Sendable {

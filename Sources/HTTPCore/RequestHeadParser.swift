@@ -1,4 +1,5 @@
-// Finds and checks a request head in bytes that arrive in any pieces. Its result: RequestHead.swift.
+// Finds and checks a request head in bytes that arrive in any pieces. Its result:
+// RequestHead.swift.
 
 /// How large a head may be.
 package struct RequestHeadLimits: Sendable {
@@ -15,8 +16,8 @@ package struct RequestHeadLimits: Sendable {
   }
 }
 
-/// Remembers how far it has looked, so that the cost is linear however the bytes are cut, and judges
-/// byte by byte, so that the verdict does not depend on the cut either.
+/// Remembers how far it has looked, so that the cost is linear however the bytes are cut, and
+/// judges byte by byte, so that the verdict does not depend on the cut either.
 package struct RequestHeadParser: Sendable {
   package struct Result: Sendable {
     package let head: RequestHead

@@ -6,7 +6,8 @@ internal import Synchronization
 internal import SystemIO
 
 extension Connection {
-  /// Receives until the socket is empty, the connection wants no more, or its share of the turn is used.
+  /// Receives until the socket is empty, the connection wants no more, or its share of the turn is
+  /// used.
   func readInput() {
     var budget = context.configuration.turnByteCountMax
     while budget > 0, state.wantsInput {

@@ -1,5 +1,5 @@
-// One client connection: what its loop tells it, and its end. Decisions: HTTPCore/ConnectionState.swift.
-// The rest: Connection+Reading.swift, Connection+Writing.swift.
+// One client connection: what its loop tells it, and its end. Decisions:
+// HTTPCore/ConnectionState.swift. The rest: Connection+Reading.swift, Connection+Writing.swift.
 
 internal import HTTPCore
 internal import Synchronization
@@ -55,7 +55,9 @@ final class Connection {
   }
 
   func handle(_ readiness: Readiness) {
-    if readiness.isBroken { return lose() }
+    // Behind a last response, what is left to read is read first: closing over it would reset.
+    let isEnding = state.phase == .discarding && readiness.canRead
+    if readiness.isBroken, !isEnding { return lose() }
     if readiness.canWrite { writeOutput() }
     if readiness.canRead { readInput() }
   }
@@ -115,9 +117,8 @@ final class Connection {
       duration: exchange.start.duration(to: .now), responseByteCount: outgoing.sentByteCount)
   }
 
-  /// Asks epoll for what the connection waits for now; called after every event.
+  /// Asks epoll for what the connection waits for now.
   func updateInterest() {
-    guard !isClosed else { return }
     let reads = state.wantsInput
     let writes = !output.isEmpty || outgoing?.hasMore == true
     guard (reads, writes) != registeredInterest else { return }

@@ -1,13 +1,13 @@
 // Readiness of descriptors: epoll(7), level-triggered. Used by EventLoop.swift only.
 //
-// Level-triggered, since a loop leaves bytes in a socket on purpose (a turn's bound, backpressure) and
-// must be told again without keeping an own list of who is still ready.
+// Level-triggered, since a loop leaves bytes in a socket on purpose (a turn's bound, backpressure)
+// and must be told again without keeping an own list of who is still ready.
 
 internal import Foundation
 internal import SystemIO
 
-/// The three calls, found by name at run time: no module map of the toolchain or of this package shows
-/// sys/epoll.h to Swift.
+/// The three calls, found by name at run time: no module map of the toolchain or of this package
+/// shows sys/epoll.h to Swift.
 @safe
 struct EpollCalls: Sendable {
   typealias Create = @convention(c) @Sendable (Int32) -> Int32
@@ -92,7 +92,8 @@ final class Epoll: Sendable {
     _ operation: Operation, _ number: Int32, token: UInt64, reads: Bool, writes: Bool
   ) -> Bool {
     let interest = (reads ? Self.readable : 0) | (writes ? Self.writable : 0)
-    return unsafe withUnsafeTemporaryAllocation(byteCount: Self.eventByteCount, alignment: 8) { event in
+    return unsafe withUnsafeTemporaryAllocation(byteCount: Self.eventByteCount, alignment: 8) {
+      event in
       unsafe event.storeBytes(of: interest, as: UInt32.self)
       unsafe event.storeBytes(of: token, toByteOffset: Self.tokenOffset, as: UInt64.self)
       let number = unsafe calls.control(

@@ -1,5 +1,5 @@
-// Start, drain and stop of the server. One request's way: EventLoop.swift, Connection+Reading.swift,
-// RequestHandler.swift, Responder.swift, Connection+Writing.swift.
+// Start, drain and stop of the server. One request's way: EventLoop.swift,
+// Connection+Reading.swift, RequestHandler.swift, Responder.swift, Connection+Writing.swift.
 
 internal import Dispatch
 internal import Foundation
@@ -7,7 +7,7 @@ internal import HTTPCore
 internal import Synchronization
 internal import SystemIO
 
-/// HTTP/1.1 on BSD sockets. Requests go to one handler; what the loops do is in docs/ARCHITECTURE.md.
+/// HTTP/1.1 on BSD sockets: requests go to one handler, from event loops with a thread each.
 package final class HTTPServer: Sendable {
   private struct Running {
     let port: UInt16
@@ -38,9 +38,12 @@ package final class HTTPServer: Sendable {
     let loopCount = max(1, configuration.loopCount ?? min(cores, 4))
     var mailboxes: [LoopMailbox] = []
     var epolls: [Epoll] = []
-    for _ in 0..<loopCount {
-      mailboxes.append(try LoopMailbox())
-      epolls.append(try Epoll())
+    for index in 0..<loopCount {
+      let (mailbox, epoll) = (try LoopMailbox(), try Epoll())
+      try register(mailbox.wakeUp.number, EventLoop.Token.wakeUp, in: epoll)
+      if index == 0 { try register(listener.number, EventLoop.Token.listener, in: epoll) }
+      mailboxes.append(mailbox)
+      epolls.append(epoll)
     }
     let threads = DispatchGroup()
     running.withLock { running in
@@ -55,19 +58,39 @@ package final class HTTPServer: Sendable {
     }
   }
 
+  private func register(
+    _ number: Int32, _ token: UInt64, in epoll: Epoll
+  ) throws(HTTPServerError) {
+    guard epoll.add(number, token: token, reads: true, writes: false) else {
+      throw .noResources(operation: "epoll_ctl", errno: errno)
+    }
+  }
+
   private func start(_ setup: LoopSetup, listener: ListenerSocket?, _ threads: DispatchGroup) {
     threads.enter()
     let handover = Handover(listener)
     let thread = Thread {
-      Thread.current.name = "ingot-http-\(setup.index)"
+      Self.nameThisThread("ingot-http-\(setup.index)")
       EventLoop(setup: setup, listener: handover.take()).run()
       threads.leave()
     }
     thread.start()
   }
 
-  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread, which
-  /// must not be one of the server's.
+  /// The name that top and core dumps show. Thread.name has no effect before and races with the
+  /// start.
+  ///
+  /// Source: man 5 proc, "/proc/pid/comm".
+  private static func nameThisThread(_ name: String) {
+    let number = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+    guard number >= 0 else { return }
+    let file = Descriptor(owning: number)
+    let bytes = Array(name.utf8)
+    _ = unsafe write(file.number, bytes, bytes.count)
+  }
+
+  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread,
+  /// which must not be one of the server's.
   ///
   /// - Parameter deadline: How long to wait; nil takes the configured one.
   /// - Returns: false when the deadline passed and connections were cut.

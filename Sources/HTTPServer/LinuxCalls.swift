@@ -1,5 +1,5 @@
-// The calls of CLinux. Alone in their file: its headers and those that Foundation brings along define
-// fd_set differently, and a file that imports both does not compile.
+// The calls of CLinux. Alone in their file: its headers and those that Foundation brings along
+// define fd_set differently, and a file that imports both does not compile.
 
 internal import CLinux
 

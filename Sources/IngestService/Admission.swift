@@ -38,6 +38,9 @@ package final class Admission: Sendable {
       return true
     }
 
+    /// All bytes that may be in flight.
+    package var limit: Int { admission.configuration.inFlightByteCountMax }
+
     deinit {
       let count = byteCount.withLock { $0 }
       admission.state.withLock { $0.inFlightByteCount -= count }
@@ -45,18 +48,23 @@ package final class Admission: Sendable {
   }
 
   /// Admits a body of a declared length, or a first piece of one.
-  package func admit(byteCount: Int) throws(IngestError) -> Permit {
-    let space = self.space
-    if isReserveReached(space, neededByteCount: byteCount) {
-      throw .diskFull(
-        neededByteCount: byteCount + configuration.diskReserveByteCount,
-        freeByteCount: space?.freeByteCount ?? 0,
-        reason: space?.freeInodeCount == 0 ? "inodes" : "reserve")
-    }
+  ///
+  /// - Parameter isRead: Nothing is stored, so that a full disk does not matter.
+  package func admit(byteCount: Int, isRead: Bool = false) throws(IngestError) -> Permit {
+    if !isRead { try refuseWhenFull(byteCount) }
     guard take(byteCount) else {
       throw .inFlightLimit(byteCountMax: configuration.inFlightByteCountMax)
     }
     return Permit(self, byteCount: byteCount)
+  }
+
+  private func refuseWhenFull(_ byteCount: Int) throws(IngestError) {
+    let space = self.space
+    guard isReserveReached(space, neededByteCount: byteCount) else { return }
+    throw .diskFull(
+      neededByteCount: byteCount + configuration.diskReserveByteCount,
+      freeByteCount: space?.freeByteCount ?? 0,
+      reason: space?.freeInodeCount == 0 ? "inodes" : "reserve")
   }
 
   private func take(_ byteCount: Int) -> Bool {

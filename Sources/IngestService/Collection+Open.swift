@@ -57,7 +57,8 @@ extension Collection {
           report.lines.append("\(name): shard \(number): cut a torn tail: \(torn)")
         }
         for damage in opened.shard.summary.damage {
-          report.lines.append("\(name): shard \(number): rows \(damage.rows) are damaged: \(damage.reason)")
+          report.lines.append(
+            "\(name): shard \(number): rows \(damage.rows) are damaged: \(damage.reason)")
         }
         if number == numbers.last { last = opened }
         shards.append(opened.shard)

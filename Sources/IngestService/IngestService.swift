@@ -125,7 +125,9 @@ package final class IngestService: Sendable {
   private static func newBatchID() -> String {
     let milliseconds = UInt64(MonotonicTime.wallClockNanoseconds / 1_000_000)
     var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
-    for index in 0..<6 { bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * index)) }
+    for index in 0..<6 {
+      bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * index))
+    }
     bytes[6] = bytes[6] & 0x0F | 0x70
     bytes[8] = bytes[8] & 0x3F | 0x80
     return StoreUUID(bytes: bytes)?.description ?? ""

@@ -76,7 +76,8 @@ extension RecoveryPlan {
     for item in found.records {
       let rows = item.record.rows
       if rows.lowerBound > next {
-        damage.append(Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
+        damage.append(
+          Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
       }
       if rows.upperBound > watermark, !rowsAreRight(item.record) {
         tornTail = "the rows of batch \(item.record.sequence) did not all reach the disk"

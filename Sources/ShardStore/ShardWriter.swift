@@ -1,8 +1,8 @@
 // Appends batches to one open shard: the writes, the syncs and the watermark of the commit protocol.
 // The order of the calls is the caller's (IngestService/CommitPipeline.swift). Format: docs/shard-format.md.
 
-package import SystemIO
 internal import Synchronization
+package import SystemIO
 
 /// How much is reserved ahead of need. Small numbers are for tests.
 package struct AllocationSteps: Sendable {

@@ -19,13 +19,15 @@ package final class NamedThread: Sendable {
     }
     var thread = pthread_t()
     let start = unsafe Unmanaged.passRetained(Start(name, body)).toOpaque()
-    let code = unsafe pthread_create(&thread, nil, { argument in
-      guard let argument = unsafe argument else { return nil }
-      let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-      unsafe _ = linux_set_thread_name(start.name)
-      start.body()
-      return nil
-    }, start)
+    let code = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        unsafe _ = linux_set_thread_name(start.name)
+        start.body()
+        return nil
+      }, start)
     precondition(code == 0, "a thread could not be started: error \(code)")
     self.thread = thread
   }

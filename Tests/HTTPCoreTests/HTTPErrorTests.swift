@@ -1,4 +1,5 @@
-// The one table of faults, statuses and codes; a case that is missing here is a case nobody checked.
+// The one table of faults, statuses and codes; a case that is missing here is a case nobody
+// checked.
 
 import HTTPCore
 import Testing

@@ -160,6 +160,26 @@ import Testing
     }
   }
 
+  @Test func answersInTheMiddleOfABodyFromAnotherThread() throws {
+    let begins = Signals<Responder>()
+    let drops = Signals<Bool>()
+    let handler = TestHandler { _, responder in
+      begins.add(responder)
+      return BodyKeeper(onDrop: { drops.add(true) })
+    }
+    try withServer(handler) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello")
+      begins.next()?.send(.text("enough", status: 429))
+      let response = try client.response()
+
+      #expect(response.status == 429)
+      #expect(response.has("Connection: close"))
+      #expect(drops.next() == true)
+    }
+  }
+
   @Test func ignoresAnAnswerToAClientThatIsGone() throws {
     let (kept, drops) = (Signals<Responder>(), Signals<Bool>())
     let begins = Signals<Bool>()

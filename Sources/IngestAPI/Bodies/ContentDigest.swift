@@ -84,12 +84,18 @@ extension ContentDigest {
   }
 }
 
-private enum SHA256 {
-  static func of(_ bytes: BodyBytes) -> [UInt8] {
+enum SHA256 {
+  static func of(_ bytes: BodyBytes) -> [UInt8] { unsafe of(bytes.buffer) }
+
+  static func of(_ bytes: [UInt8]) -> [UInt8] {
+    unsafe bytes.withUnsafeBytes { unsafe of($0) }
+  }
+
+  private static func of(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
     var digest = [UInt8](repeating: 0, count: 32)
     var digestByteCount: UInt32 = 0
     let status = unsafe EVP_Digest(
-      bytes.buffer.baseAddress, bytes.count, &digest, &digestByteCount, EVP_sha256(), nil)
+      bytes.baseAddress, bytes.count, &digest, &digestByteCount, EVP_sha256(), nil)
     precondition(status == 1 && digestByteCount == 32, "SHA-256 is not available")
     return digest
   }

@@ -31,7 +31,7 @@ struct BenchBody: Sendable {
 
   /// - Parameter seed: Bodies with different seeds have different rows.
   init(_ shape: BenchShape, seed: UInt64) {
-    let rows = BenchRows.unitLength(rowCount: shape.rowCount, dimension: shape.dimension, seed: seed)
+    let rows = BenchRows.unitLength(shape, seed: seed)
     (bytes, places) =
       switch shape.format {
       case .npz: Self.npz(rows, shape)
@@ -79,9 +79,10 @@ struct BenchBody: Sendable {
 /// Rows as embedding models give them out.
 enum BenchRows {
   /// Random directions of length 1, row by row; the same for the same seed.
-  static func unitLength(rowCount: Int, dimension: Int, seed: UInt64) -> [Float] {
+  static func unitLength(_ shape: BenchShape, seed: UInt64) -> [Float] {
+    let dimension = shape.dimension
     var random = SplitMix64(state: seed)
-    var rows = [Float](repeating: 0, count: rowCount * dimension)
+    var rows = [Float](repeating: 0, count: shape.rowCount * dimension)
     for start in stride(from: 0, to: rows.count, by: dimension) {
       var squares: Float = 0
       for index in start..<(start + dimension) {

@@ -69,7 +69,7 @@ final class ClientSocket: Sendable {
   /// - Parameter hasMore: More follows at once; the kernel may wait to fill a packet.
   /// - Returns: False when the server no longer takes them.
   func send(_ bytes: [UInt8], byteCount: Int, hasMore: Bool) -> Bool {
-    let flags = Int32(MSG_NOSIGNAL.rawValue | (hasMore ? MSG_MORE.rawValue : 0))
+    let flags = Int32(MSG_NOSIGNAL | (hasMore ? MSG_MORE : 0))
     return unsafe bytes.withUnsafeBytes { buffer in
       var done = 0
       while done < byteCount {

@@ -1,7 +1,7 @@
 // A bare server: how fast this machine receives, checksums and syncs bytes when nothing else is done.
 // Its client: FloorConnection.swift. Why this shape: DESIGN.md section 3, "Writing overlaps syncing".
 
-internal import Glibc
+internal import Foundation
 internal import Synchronization
 internal import SystemIO
 
@@ -43,7 +43,7 @@ final class FloorServer: Sendable {
   func run() {
     _ = NamedThread("floor-sync") { self.file.syncGroups() }
     while true {
-      let number = unsafe accept(listener.number, nil, nil)
+      let number = accept(listener.number, nil, nil)
       guard number >= 0 else { continue }
       var noDelay: Int32 = 1
       unsafe _ = setsockopt(
@@ -76,7 +76,7 @@ final class FloorServer: Sendable {
       try unsafe file.store(body)
       return true
     } catch {
-      unsafe fputs("ingot floor-server: \(error)\n", stderr)
+      FileHandle.standardError.write(Data("ingot floor-server: \(error)\n".utf8))
       return false
     }
   }
@@ -89,7 +89,7 @@ final class FloorServer: Sendable {
       let range = start..<min(start + pieceByteCount, body.count)
       let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: body[range])
       guard unsafe receive(piece, from: number) else { return false }
-      checksum = unsafe CRC32C.of(UnsafeRawBufferPointer(piece), continuing: checksum)
+      checksum = CRC32C.of(UnsafeRawBufferPointer(piece), continuing: checksum)
     }
     return true
   }
@@ -99,7 +99,7 @@ final class FloorServer: Sendable {
     var done = 0
     while done < space.count {
       let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: space[done...])
-      let count = unsafe recv(number, rest.baseAddress, rest.count, Int32(MSG_WAITALL.rawValue))
+      let count = unsafe recv(number, rest.baseAddress, rest.count, Int32(MSG_WAITALL))
       if count > 0 { done += count } else if count == 0 || errno != EINTR { return false }
     }
     return true
@@ -107,6 +107,6 @@ final class FloorServer: Sendable {
 
   private static func answer(_ number: Int32) -> Bool {
     var answer: UInt8 = 1
-    return unsafe send(number, &answer, 1, Int32(MSG_NOSIGNAL.rawValue)) == 1
+    return unsafe send(number, &answer, 1, Int32(MSG_NOSIGNAL)) == 1
   }
 }

@@ -1,7 +1,7 @@
 // `ingot floor-server`: the bare server as a process of its own. Started by `ingot bench --floor` alone.
 
 internal import ArgumentParser
-internal import Glibc
+internal import Foundation
 internal import SystemIO
 
 struct FloorServerCommand: ParsableCommand {
@@ -17,12 +17,11 @@ struct FloorServerCommand: ParsableCommand {
     do throws(BenchError) {
       let server = try FloorServer(folder: folder)
       endWithStandardInput()
-      print("\(FloorProtocol.readyPrefix)127.0.0.1:\(server.port)")
-      unsafe _ = fflush(stdout)
+      let line = "\(FloorProtocol.readyPrefix)127.0.0.1:\(server.port)\n"
+      FileHandle.standardOutput.write(Data(line.utf8))
       server.run()
     } catch {
-      unsafe fputs("ingot floor-server: \(error)\n", stderr)
-      throw ExitCode.couldNotRun
+      throw Failure(error.description, code: .couldNotRun)
     }
   }
 
@@ -31,7 +30,7 @@ struct FloorServerCommand: ParsableCommand {
     _ = NamedThread("floor-input") {
       var byte: UInt8 = 0
       while unsafe read(STDIN_FILENO, &byte, 1) > 0 {}
-      exit(0)
+      Foundation.exit(0)
     }
   }
 }

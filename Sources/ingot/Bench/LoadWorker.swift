@@ -55,8 +55,8 @@ final class LoadWorker: Sendable {
 
   init(_ shape: BenchShape, seed: UInt64, ids: BatchIDs) {
     self.ids = ids
-    bodies = Mutex(
-      (0..<UInt64(Self.bodyCount)).map { BenchBody(shape, seed: seed * UInt64(Self.bodyCount) + $0) })
+    let firstSeed = seed * UInt64(Self.bodyCount)
+    bodies = Mutex((0..<Self.bodyCount).map { BenchBody(shape, seed: firstSeed + UInt64($0)) })
   }
 
   /// Sends batch after batch until the stretch ends or the server is gone.

@@ -60,7 +60,7 @@ extension Problem {
   init(_ error: BodyError) {
     self.init(
       status: error.status, code: error.code, detail: error.detail,
-      isRetryable: error.status == 429)
+      isRetryable: error.isRetryable)
     if error.offenderCount > 0 {
       members = [
         (
@@ -96,6 +96,17 @@ extension Problem {
       status: 500, code: "rows-damaged",
       detail: "shard \(ShardIdentity.directoryName(error.shard)), rows \(error.rows.lowerBound)..<"
         + "\(error.rows.upperBound): \(error.reason); other rows are served")
+  }
+}
+
+extension BodyError {
+  /// Whether the same bytes may be taken when they are sent again: there was no room, or they were damaged
+  /// on their way.
+  fileprivate var isRetryable: Bool {
+    switch self {
+    case .inFlightFull, .digestMismatch: true
+    default: false
+    }
   }
 }
 

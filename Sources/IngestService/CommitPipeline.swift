@@ -131,8 +131,8 @@ extension CommitPipeline {
     let opener = collection.opener
     let writer = try ShardWriter.create(
       opener.identity(now.nextShard),
-      geometry: opener.geometry.fitting(rowCount: batch.rowCount), in: opener.collection,
-      disk: opener.disk, steps: opener.steps)
+      geometry: opener.geometry.fitting(rowCount: batch.rowCount), firstRowCount: batch.rowCount,
+      in: opener.collection, disk: opener.disk, steps: opener.steps)
     collection.writing.withLock { writing in
       guard writing.generation == now.generation else { return }
       writing.writer = writer

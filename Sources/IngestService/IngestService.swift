@@ -80,7 +80,11 @@ package final class IngestService: Sendable {
     let began = MonotonicTime.now
     let pending = PendingBatch(collection: collection, batch: batch, batchID: key.batchID) {
       [self] outcome in
-      if case .success = outcome { metrics.recordCommit(began.duration(to: .now)) }
+      switch outcome {
+      case .success: metrics.recordCommit(began.duration(to: .now))
+      case .failure(.diskFull(_, let free, _)): admission.recordFull(freeByteCount: free)
+      case .failure: break
+      }
       settle(key, outcome, isReplayFor: nil, completion)
     }
     if !threads.append(pending) {

@@ -7,11 +7,14 @@ package import SystemIO
 extension ShardWriter {
   /// Creates an empty shard under its temporary name.
   ///
-  /// - Parameter geometry: has room for the first batch.
+  /// - Parameters:
+  ///   - geometry: has room for the first batch.
+  ///   - firstRowCount: rows of that batch; at least their blocks are reserved.
   /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed at the
   ///   next start, or by the next attempt.
   package static func create(
-    _ identity: ShardIdentity, geometry: ShardGeometry, in collection: CollectionLayout,
+    _ identity: ShardIdentity, geometry: ShardGeometry, firstRowCount: Int,
+    in collection: CollectionLayout,
     disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> ShardWriter {
     let layout = collection.newShard(identity.number)
@@ -20,8 +23,9 @@ extension ShardWriter {
     let embeddings = try disk.createFile(layout.embeddings)
     let log = try disk.createFile(layout.log)
     let capacityEnd = geometry.offset(ofRow: geometry.rowCapacity)
-    let embeddingsByteCount = min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount)
-    try extend(embeddings, from: 0, to: embeddingsByteCount)
+    let embeddingsByteCount = try extend(
+      embeddings, from: 0, to: geometry.offset(ofRow: firstRowCount),
+      ahead: min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount))
     try embeddings.write(geometry.header(rowCount: 0).encoded, at: 0)
     try log.write([UInt8](repeating: 0, count: steps.logByteCount), at: 0)
 
@@ -53,6 +57,7 @@ extension ShardWriter {
     try disk.syncDirectory(newLayout.root)
     try disk.rename(newLayout.root, to: collection.shard(number).root)
     try disk.syncDirectory(collection.shards)
+    try disk.syncDirectory(collection.newShards)
   }
 
   /// Removes what an interrupted creation left; nothing in it was acknowledged.

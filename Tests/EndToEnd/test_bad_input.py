@@ -192,7 +192,7 @@ TABLE = [
     Bad("json-empty", 400, "bad-json", b"", JSON),
     Bad("json-cut", 400, "bad-json", columns()[:-1], JSON),
     Bad("json-tail", 400, "bad-json", columns() + b"x", JSON),
-    Bad("json-nan", 400, "bad-json", b'{"ids":["a"],"embeddings":[[NaN,0,0,0,0,0,0,0]]}',
+    Bad("json-nan", 422, "non-finite", b'{"ids":["a"],"embeddings":[[NaN,0,0,0,0,0,0,0]]}',
         JSON),
     Bad("json-not-utf8", 400, "bad-json", columns().replace(b'"a"', b'"\xff"'), JSON),
     Bad("json-too-deep", 400, "json-too-deep", DEEP, JSON),
@@ -211,7 +211,7 @@ TABLE = [
         offenders=[(2, "c")]),
     Bad("json-text-as-number", 400, "bad-json-shape",
         columns(embeddings=[["1"] * 8] + TEXT_ROWS[1:]), JSON),
-    Bad("json-null-as-number", 400, "bad-json-shape",
+    Bad("json-null-as-number", 422, "non-finite",
         columns(embeddings=TEXT_ROWS[:3] + [[None] * 8]), JSON),
     Bad("json-number-over-float32", 422, "non-finite",
         columns(embeddings=TEXT_ROWS[:1] + [[1e39] * 8] + TEXT_ROWS[2:]), JSON,
@@ -269,7 +269,7 @@ TABLE = [
         members={"allow": ["POST"]}),
     Bad("method-of-another-path", 405, "method-not-allowed", method="DELETE",
         path="/v1/collections/default/batches/seed", media_type=None,
-        members={"allow": ["GET", "PUT"]}),
+        members={"allow": ["GET", "HEAD", "PUT"]}),
 
     # Reading and configuring
     Bad("id-unknown", 404, "id-unknown", method="GET", media_type=None,

@@ -30,7 +30,8 @@ final class TestClient {
   ///   - receiveByteCount: Size of the kernel's receive buffer; small makes a slow reader.
   ///   - leavesNoDescriptor: Lowers the limit of this process to the descriptors that are open now.
   init(port: UInt16, receiveByteCount: Int32? = nil, leavesNoDescriptor: Bool = false) throws {
-    number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // Closed on exec: a process started by another test must not keep the connection alive.
+    number = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     if leavesNoDescriptor {
       var limit = rlimit()
       getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)

@@ -12,8 +12,8 @@ package struct ContentDigest: Sendable, Equatable {
   /// The four bytes of the checksum, most significant first.
   package let crc32c: [UInt8]?
 
-  /// - Parameter headerValue: A dictionary such as `sha-256=:…base64…:`. Algorithms other than sha-256
-  ///   and crc32c are ignored.
+  /// - Parameter headerValue: A dictionary such as `sha-256=:…base64…:`. Algorithms other than
+  ///   sha-256 and crc32c are ignored.
   package init(headerValue: String) throws(BodyError) {
     var digests: [String: [UInt8]] = [:]
     for item in headerValue.utf8.split(

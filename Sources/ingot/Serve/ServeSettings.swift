@@ -35,7 +35,8 @@ struct ServeSettings {
     if let text = reader.text(.logLevel) {
       guard let level = Logger.Level(rawValue: text) else {
         let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-        throw SettingError(description: "log-level is '\(text)', expected one of \(levels)")
+        throw SettingError(
+          description: "\(reader.named(.logLevel)) is '\(text)', expected one of \(levels)")
       }
       logLevel = level
     }

@@ -41,6 +41,8 @@ struct SettingError: Error, CustomStringConvertible {
 /// Values with one precedence: flag, environment, configuration file, default.
 struct SettingReader {
   private let reader: ConfigReader
+  /// What each setting is called where it was given, for messages.
+  private let origins: [SettingName: String]
 
   /// - Parameters:
   ///   - flags: Given on the command line, by name.
@@ -52,10 +54,20 @@ struct SettingReader {
       InMemoryProvider(name: "flags", values: Self.values(flags)),
       EnvironmentVariablesProvider(environmentVariables: environment),
     ]
-    if let file {
-      providers.append(InMemoryProvider(name: file, values: Self.values(try Self.read(file))))
-    }
+    let lines = try file.map { path throws(SettingError) in try Self.read(path) } ?? [:]
+    providers.append(InMemoryProvider(name: "file", values: Self.values(lines)))
     reader = ConfigReader(providers: providers)
+    var origins = lines.mapValues { _ in "configuration file \(file ?? "")" }
+    for name in SettingName.allCases {
+      if environment[name.variable] != nil { origins[name] = name.variable }
+      if flags[name] != nil { origins[name] = "--\(name.rawValue)" }
+    }
+    self.origins = origins
+  }
+
+  /// A setting's name, and where its value came from.
+  func named(_ name: SettingName) -> String {
+    "\(name.rawValue) (\(origins[name] ?? "default"))"
   }
 
   func text(_ name: SettingName) -> String? { reader.string(forKey: Self.key(name)) }
@@ -107,11 +119,11 @@ extension SettingReader {
     guard let text = text(name) else { return nil }
     guard let value = ByteCountText.parse(text) else {
       throw SettingError(
-        description: "\(name.rawValue) is '\(text)', expected a size such as 1048576 or 1MiB")
+        description: "\(named(name)) is '\(text)', expected a size such as 1048576 or 1MiB")
     }
     guard range.contains(value) else {
       throw SettingError(
-        description: "\(name.rawValue) is \(value) bytes, expected \(range.lowerBound) to "
+        description: "\(named(name)) is \(value) bytes, expected \(range.lowerBound) to "
           + "\(range.upperBound)")
     }
     return value
@@ -121,7 +133,7 @@ extension SettingReader {
     guard let text = text(name) else { return nil }
     guard let value = Int(text), range.contains(value) else {
       throw SettingError(
-        description: "\(name.rawValue) is '\(text)', expected an integer from \(range.lowerBound) "
+        description: "\(named(name)) is '\(text)', expected an integer from \(range.lowerBound) "
           + "to \(range.upperBound)")
     }
     return value
@@ -143,7 +155,7 @@ extension SettingReader {
     case "true", "1", "yes": return true
     case "false", "0", "no": return false
     default:
-      throw SettingError(description: "\(name.rawValue) is '\(text)', expected true or false")
+      throw SettingError(description: "\(named(name)) is '\(text)', expected true or false")
     }
   }
 }

@@ -121,6 +121,49 @@ import Testing
     }
   }
 
+  @Test(arguments: ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"])
+  func refusesAHeadThatEndsEarly(start: String) throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n\(start)")
+      client.endOutput()
+
+      #expect(try client.response().text == "/whole")
+      let refusal = try client.response()
+      #expect(refusal.status == 400)
+      #expect(refusal.text == "bad-request-framing")
+      #expect(try client.receiveToEnd().isEmpty)
+    }
+  }
+
+  /// Source: RFC 9112 section 2.2, on clients that send a CRLF too many behind a body.
+  @Test(arguments: ["", "\r\n"]) func closesSilentlyBetweenRequests(rest: String) throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n\(rest)")
+      client.endOutput()
+
+      #expect(try client.response().text == "/whole")
+      #expect(try client.receiveToEnd().isEmpty)
+    }
+  }
+
+  @Test func keepsAnEncodedSlashInItsSegment() throws {
+    let handler = TestHandler { head, responder in
+      responder.send(.text(head.pathSegments.joined(separator: "|")))
+      return nil
+    }
+    try withServer(handler) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /v1/ids/a%2Fb%2f..%2Fc HTTP/1.1\r\nHost: a\r\n\r\n")
+
+      #expect(try client.response().text == "v1|ids|a/b/../c")
+    }
+  }
+
   @Test func answersForAHandlerThatLetGo() throws {
     let handler = TestHandler { _, _ in nil }
     try withServer(handler) { _, port in

@@ -44,6 +44,31 @@ import Testing
     }
   }
 
+  @Test func readsOnAfterALateAnswer() throws {
+    let held = Signals<Responder>()
+    let handler = TestHandler { head, responder in
+      if head.path == "/late" { held.add(responder) } else { responder.send(.text(head.path)) }
+      return nil
+    }
+    try withServer(handler, .with { $0.loopCount = 1 }) { _, port in
+      let (client, other) = (try TestClient(port: port), try TestClient(port: port))
+
+      for _ in 0..<2 {
+        try client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+        let responder = held.next()
+        try client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        // One exchange of a neighbor later, the loop has seen that there is more to read.
+        try other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try other.response().text == "/other")
+        #expect(!client.hasInput(within: 0))
+        responder?.send(.text("late"))
+
+        #expect(try client.response().text == "late")
+        #expect(try client.response().text == "/next")
+      }
+    }
+  }
+
   @Test func takesAHeadByteByByte() throws {
     try withServer(pathHandler()) { _, port in
       let client = try TestClient(port: port)

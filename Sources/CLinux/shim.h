@@ -1,4 +1,4 @@
-// Linux calls that the Swift overlay of the C library does not show, as inline functions.
+// Linux headers and calls that the Swift overlay does not show; the calls as inline functions.
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
 #include <sys/epoll.h>

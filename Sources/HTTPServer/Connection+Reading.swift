@@ -24,7 +24,7 @@ extension Connection {
     }
   }
 
-  /// The client ended its side. What is under way can never be whole; but it may wait for an answer.
+  /// The client ended its side. What is under way can never be whole, but may wait for an answer.
   private func endInput() {
     switch state.phase {
     case .readingHead where !parser.hasSeenEmptyLineOnly:

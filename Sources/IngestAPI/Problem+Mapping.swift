@@ -88,7 +88,10 @@ extension Problem {
       isRetryable = true
       fields = [("Retry-After", "1")]
     }
-    if error.status == 408 { isRetryable = true }
+    switch error {
+    case .truncatedBody: isRetryable = true
+    default: isRetryable = isRetryable || status == 408
+    }
   }
 
   package init(_ error: RowDamaged) {

@@ -10,14 +10,22 @@ package struct Route: Sendable {
   package let path: String
   let handle: @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
 
-  private var segments: [Substring] { path.split(separator: "/") }
+  /// Of `path`; split once and not for every request.
+  private let segments: [Substring]
+
+  init(
+    method: String, path: String,
+    handle: @escaping @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
+  ) {
+    (self.method, self.path, self.handle) = (method, path, handle)
+    segments = path.split(separator: "/")
+  }
 
   /// The values of the segments in braces, by name; nil when the path is another.
   func match(_ found: [String]) -> [String: String]? {
-    let expected = segments
-    guard expected.count == found.count else { return nil }
+    guard segments.count == found.count else { return nil }
     var values: [String: String] = [:]
-    for (pattern, segment) in zip(expected, found) {
+    for (pattern, segment) in zip(segments, found) {
       if pattern.hasPrefix("{") {
         values[String(pattern.dropFirst().dropLast())] = segment
       } else if pattern != segment {

@@ -5,6 +5,7 @@ internal import GRDB
 /// A catalog that this version of the program cannot use.
 package enum CatalogError: Error, Sendable {
   case version(found: Int, expected: Int)
+  case outOfRange(column: String, value: Int)
 }
 
 extension Catalog {

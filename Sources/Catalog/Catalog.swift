@@ -72,15 +72,21 @@ package final class Catalog: Sendable {
 
   /// Positions by shard number.
   package func positions(collection: String) throws -> [Int: Position] {
-    try database.read { database in
-      let rows = try Row.fetchAll(
-        database, sql: "SELECT shard, log_offset, row_count FROM shards WHERE collection = ?",
-        arguments: [collection])
-      return Dictionary(
-        uniqueKeysWithValues: rows.map {
-          ($0["shard"], Position(logOffset: $0["log_offset"], rowCount: $0["row_count"]))
-        })
-    }
+    try database.read { try Self.positions($0, collection: collection) }
+  }
+
+  static func positions(_ database: Database, collection: String) throws -> [Int: Position] {
+    let rows = try Row.fetchAll(
+      database, sql: "SELECT shard, log_offset, row_count FROM shards WHERE collection = ?",
+      arguments: [collection])
+    return Dictionary(
+      try rows.map { row in
+        (
+          try row.count(of: "shard"),
+          Position(
+            logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"))
+        )
+      }, uniquingKeysWith: { first, _ in first })
   }
 
   package func batch(collection: String, id: String) throws -> CatalogBatch? {

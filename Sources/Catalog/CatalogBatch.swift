@@ -38,14 +38,17 @@ package struct CatalogBatch: Equatable, Sendable {
 }
 
 extension CatalogBatch: FetchableRecord {
-  init(row: Row) {
+  /// - Throws: when the file was damaged and holds what was never written to it.
+  init(row: Row) throws {
     self.init(
-      sequence: row["sequence"], batchID: row["batch_id"], shard: row["shard"],
-      firstRow: row["first_row"], rowCount: row["row_count"],
-      rowsCRC32C: UInt32(truncatingIfNeeded: row["rows_crc32c"] as Int64),
-      contentDigest: [UInt8](row["content_digest"] as Data),
-      bodySHA256: (row["body_sha256"] as Data?).map { [UInt8]($0) },
-      committedAt: row["committed_at"], ids: [UInt8](row["ids"] as Data))
+      sequence: try row.count(of: "sequence"), batchID: try row.decode(forColumn: "batch_id"),
+      shard: try row.count(of: "shard"), firstRow: try row.count(of: "first_row"),
+      rowCount: try row.count(of: "row_count"),
+      rowsCRC32C: UInt32(truncatingIfNeeded: try row.decode(Int64.self, forColumn: "rows_crc32c")),
+      contentDigest: [UInt8](try row.decode(Data.self, forColumn: "content_digest")),
+      bodySHA256: try row.decode(Data?.self, forColumn: "body_sha256").map { [UInt8]($0) },
+      committedAt: try row.decode(forColumn: "committed_at"),
+      ids: [UInt8](try row.decode(Data.self, forColumn: "ids")))
   }
 
   /// Adds the batch; one that is already there is left as it is, so that a log may be read twice.
@@ -61,4 +64,18 @@ extension CatalogBatch: FetchableRecord {
       Data(contentDigest), bodySHA256.map { Data($0) }, committedAt, Data(ids),
     ])
   }
+}
+
+extension Row {
+  /// A number that counts something, as all that the catalog stores but checksums and times.
+  func count(of column: String) throws -> Int {
+    let value = try decode(Int.self, forColumn: column)
+    guard (0...Self.countMax).contains(value) else {
+      throw CatalogError.outOfRange(column: column, value: value)
+    }
+    return value
+  }
+
+  /// Keeps sums of counts within an Int.
+  private static var countMax: Int { 1 << 48 }
 }

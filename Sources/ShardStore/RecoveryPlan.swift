@@ -56,7 +56,7 @@ extension RecoveryPlan {
     log: any DiskMapping, logByteCount: Int, identity: ShardIdentity, evidence: Evidence,
     rowsAreRight: (CommitRecord) -> Bool
   ) {
-    var found = Self.recordsAndGaps(
+    let found = Self.recordsAndGaps(
       log: log, logByteCount: logByteCount, identity: identity,
       sequenceEnd: evidence.nextShardSequence ?? .max)
     watermark = max(
@@ -65,17 +65,15 @@ extension RecoveryPlan {
     if evidence.headerRowCount == nil {
       damage.append(Damage(rows: 0..<0, reason: "the header of embeddings.npy is damaged"))
     }
-    // Behind the watermark only an unbroken row of whole records counts.
-    while let last = found.records.last, last.record.firstRow >= watermark,
-      last.offset > (found.firstGap ?? .max)
-    {
-      found.records.removeLast()
-      tornTail = "records behind a damaged one that was never acknowledged"
-    }
     var next = 0
     for item in found.records {
       let rows = item.record.rows
       if rows.lowerBound > next {
+        // Behind the watermark only an unbroken row of whole records counts.
+        guard rows.lowerBound <= watermark else {
+          tornTail = "records behind a damaged one that was never acknowledged"
+          break
+        }
         damage.append(
           Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
       }

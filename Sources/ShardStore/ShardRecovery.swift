@@ -185,21 +185,21 @@ extension ShardOpener {
       geometry: geometry)
   }
 
-  /// Cuts what is torn, makes what is kept durable, and advances the watermark.
+  /// Makes what is kept durable; where nothing is damaged, cuts what is torn and advances the watermark.
   private func carryOut(
     _ plan: RecoveryPlan, files: Files, identity: ShardIdentity
   ) throws(DiskError) -> OpenedShard {
     var damage = plan.damage.filter { !$0.rows.isEmpty }
-    let readableRowCount = min(plan.rowCount, files.rowCount)
-    if readableRowCount < plan.rowCount {
+    if files.rowCount < plan.rowCount {
+      // A batch that is only partly in the file cannot be checked, so none of it is served.
+      let cutBatch = plan.records.first { $0.record.rows.upperBound > files.rowCount }
       damage.append(
         Damage(
-          rows: readableRowCount..<plan.rowCount,
+          rows: (cutBatch?.record.firstRow ?? files.rowCount)..<plan.rowCount,
           reason: "embeddings.npy was cut to \(files.embeddingsByteCount) bytes"))
     }
-    if damage.isEmpty {
-      try makeDurable(plan, files: files)
-    }
+    try makeDurable(plan, files: files)
+    if damage.isEmpty { try cutTail(plan, files: files) }
     let shard = Shard(
       identity: identity, geometry: files.geometry, embeddings: files.embeddingsMapping,
       log: files.logMapping,
@@ -219,8 +219,8 @@ extension ShardOpener {
   /// Writes the kept rows and records above the watermark again before they are synced: after a failed
   /// sync the page cache can hold pages that count as written and never were.
   private func makeDurable(_ plan: RecoveryPlan, files: Files) throws(DiskError) {
-    let rowsEnd = files.geometry.offset(ofRow: plan.rowCount)
-    for found in plan.records where found.record.rows.upperBound > plan.watermark {
+    let unproven = plan.records.filter { $0.record.rows.upperBound > plan.watermark }
+    for found in unproven {
       let rows = files.geometry.bytes(ofRows: found.record.rows)
       try files.embeddings.write(
         files.embeddings.read(offset: rows.lowerBound, byteCount: rows.count),
@@ -228,7 +228,14 @@ extension ShardOpener {
       try files.log.write(
         files.log.read(offset: found.offset, byteCount: found.record.byteCount), at: found.offset)
     }
-    try files.embeddings.truncate(toByteCount: rowsEnd)
+    guard !unproven.isEmpty else { return }
+    try files.embeddings.sync()
+    try files.log.sync()
+  }
+
+  /// Cuts what lies behind the last row and record, then advances the watermark.
+  private func cutTail(_ plan: RecoveryPlan, files: Files) throws(DiskError) {
+    try files.embeddings.truncate(toByteCount: files.geometry.offset(ofRow: plan.rowCount))
     try files.log.truncate(toByteCount: plan.logEnd)
     try files.embeddings.sync()
     try files.log.sync()

@@ -9,7 +9,10 @@ struct Ingot: ParsableCommand {
     commandName: "ingot",
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
-    subcommands: [ServeCommand.self, BenchCommand.self, FloorServerCommand.self])
+    subcommands: [
+      ServeCommand.self, VerifyCommand.self, StatusCommand.self, BenchCommand.self,
+      FloorServerCommand.self,
+    ])
 
   /// Runs a command; its failure is one line on standard error and its exit code.
   static func main() {

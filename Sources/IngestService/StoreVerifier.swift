@@ -1,0 +1,319 @@
+// Reads a whole store that is not in use and says what is damaged. Changes nothing. Printed by `ingot verify`.
+// One shard: ShardStore/ShardVerifier.swift. The catalog: StoreVerifier+Catalog.swift. Counts: StoreVerifier+List.swift.
+
+internal import Catalog
+internal import ShardStore
+package import SystemIO
+
+/// What was found in a store.
+package struct StoreVerification: Sendable {
+  package var rowCount = 0
+  package var byteCount = 0
+  package var shardCount = 0
+  package var batchCount = 0
+  package var damage: [StoreDamage] = []
+  package var notes: [String] = []
+
+  package var isClean: Bool { damage.isEmpty }
+}
+
+/// Something that is not as it was written, and where.
+package struct StoreDamage: Equatable, Sendable {
+  /// Nil for the store itself.
+  package var collection: String?
+  /// Nil for the collection itself.
+  package var shard: Int?
+  /// Counted within the shard; empty when no row is touched.
+  package var rows = 0..<0
+  /// Of these rows, as far as log or catalog know them.
+  package var ids: [String] = []
+  package var reason: String
+}
+
+package struct StoreVerifier {
+  let layout: StoreLayout
+  let disk: any Disk
+  let progress: (_ byteCount: Int, _ totalByteCount: Int) -> Void
+
+  /// - Parameter progress: Told how many bytes of how many were read.
+  package init(
+    root: String, disk: any Disk = RealDisk(),
+    progress: @escaping (_ byteCount: Int, _ totalByteCount: Int) -> Void = { _, _ in }
+  ) {
+    layout = StoreLayout(root: root)
+    self.disk = disk
+    self.progress = progress
+  }
+
+  /// Locks a store that is there, so that it does not change meanwhile.
+  package static func lock(root: String) throws(StoreProblem) -> StoreLock {
+    do throws(DiskError) { return try StoreLock(directory: root) } catch {
+      guard error.isLockedByAnother else { throw .disk(error) }
+      throw .inUse(path: root, processID: StoreLock.holder(ofDirectory: root))
+    }
+  }
+
+  /// Reads and checks everything.
+  ///
+  /// - Throws: when there is no store, or one of a newer format. Damage is not thrown.
+  package func verify() throws(StoreProblem) -> StoreVerification {
+    var result = StoreVerification()
+    guard let store = try readStore(&result) else { return result }
+    let directories = try collectionDirectories(&result)
+    let (catalog, note) = openCatalog()
+    result.notes += note
+    let total = directories.reduce(0) { $0 + byteCount(of: $1.layout) }
+    var doneByteCount = 0
+    var known: Set<String> = []
+    var areAllKnown = true
+    for directory in directories {
+      let file: CollectionFile
+      do throws(StoreProblem) {
+        file = try CollectionFile.read(directory.layout.collectionFile, disk: disk)
+      } catch {
+        result.damage.append(
+          StoreDamage(
+            collection: directory.name,
+            reason: "\(error.reason); its shards could not be checked"))
+        areAllKnown = false
+        continue
+      }
+      guard let opener = opener(directory.layout, file: file, store: store) else {
+        result.damage.append(
+          StoreDamage(
+            collection: directory.name, reason: "collection.json: a value is out of range"))
+        areAllKnown = false
+        continue
+      }
+      known.insert(opener.collectionUUID.description)
+      let verifier = ShardVerifier(opener) { [progress] count in
+        doneByteCount += count
+        progress(min(doneByteCount, total), total)
+      }
+      verify(directory.name, verifier, opener: opener, catalog: catalog, &result)
+    }
+    if areAllKnown, let catalog { checkLostCollections(catalog, known: known, &result) }
+    return result
+  }
+}
+
+// MARK: - What is there
+
+struct CollectionDirectory {
+  let name: String
+  let layout: CollectionLayout
+}
+
+extension StoreVerifier {
+  /// The store's UUID; nil when store.json is damaged, which is noted as such.
+  private func readStore(_ result: inout StoreVerification) throws(StoreProblem) -> StoreUUID? {
+    do throws(StoreProblem) { return try storeUUID() } catch {
+      guard case .damagedFile = error else { throw error }
+      result.damage.append(
+        StoreDamage(reason: "\(error.reason); nothing else can be checked without it"))
+      return nil
+    }
+  }
+
+  func storeUUID() throws(StoreProblem) -> StoreUUID {
+    let file = try StoreFile.read(layout.storeFile, disk: disk)
+    guard let uuid = StoreUUID(file.storeUUID) else {
+      throw .damagedFile(path: layout.storeFile, reason: "store_uuid is no UUID")
+    }
+    return uuid
+  }
+
+  func collectionDirectories(
+    _ result: inout StoreVerification
+  ) throws(StoreProblem) -> [CollectionDirectory] {
+    var directories: [CollectionDirectory] = []
+    do throws(DiskError) {
+      guard try disk.kind(of: layout.collections) == .directory else {
+        result.damage.append(StoreDamage(reason: "\(layout.collections) is missing"))
+        return []
+      }
+      for name in try disk.names(inDirectory: layout.collections) {
+        let collection = layout.collection(name)
+        guard Collection.isValidName(name), try disk.kind(of: collection.root) == .directory else {
+          result.notes.append("\(collection.root) is not Ingot's and is left alone")
+          continue
+        }
+        // Without collection.json its creation was interrupted, unless it holds shards.
+        let names = try disk.names(inDirectory: collection.root)
+        let shardNames = try shardNames(collection)
+        if !names.contains("collection.json"), shardNames.isEmpty {
+          result.notes.append("\(collection.root) was not wholly created")
+        } else {
+          directories.append(CollectionDirectory(name: name, layout: collection))
+        }
+      }
+    } catch {
+      throw .disk(error)
+    }
+    return directories
+  }
+
+  private func shardNames(_ collection: CollectionLayout) throws(DiskError) -> [String] {
+    guard try disk.kind(of: collection.shards) == .directory else { return [] }
+    return try disk.names(inDirectory: collection.shards)
+  }
+
+  func opener(
+    _ layout: CollectionLayout, file: CollectionFile, store: StoreUUID
+  ) -> ShardOpener? {
+    guard let uuid = StoreUUID(file.collectionUUID), let dtype = Dtype(rawValue: file.dtype),
+      file.dimension > 0
+    else { return nil }
+    return ShardOpener(
+      disk: disk, collection: layout, store: store, collectionUUID: uuid,
+      geometry: ShardGeometry(
+        dimension: file.dimension, dtype: dtype,
+        shardByteCount: ServiceConfiguration().shardByteCount),
+      steps: AllocationSteps())
+  }
+
+  /// The numbers of the shards that are there; other names become notes.
+  func shardNumbers(_ collection: CollectionLayout, notes: inout [String]) throws(DiskError)
+    -> [Int]
+  {
+    var numbers: [Int] = []
+    for name in try shardNames(collection) {
+      if let number = ShardIdentity.number(ofDirectoryName: name) {
+        numbers.append(number)
+      } else {
+        notes.append("\(collection.shards)/\(name) is not Ingot's and is left alone")
+      }
+    }
+    if try disk.kind(of: collection.newShards) == .directory {
+      for name in try disk.names(inDirectory: collection.newShards) {
+        notes.append(
+          "\(collection.newShards)/\(name) was not wholly created; removed at the next start")
+      }
+    }
+    return numbers
+  }
+
+  /// Bytes that a pass over a collection reads.
+  private func byteCount(of collection: CollectionLayout) -> Int {
+    var notes: [String] = []
+    let numbers = (try? shardNumbers(collection, notes: &notes)) ?? []
+    return numbers.reduce(0) { sum, number in
+      let shard = collection.shard(number)
+      return sum
+        + [shard.embeddings, shard.log].reduce(0) { sum, path in
+          sum + ((try? disk.openFile(path, for: .read).byteCount()) ?? 0)
+        }
+    }
+  }
+}
+
+// MARK: - One collection
+
+extension StoreVerifier {
+  private func verify(
+    _ name: String, _ verifier: ShardVerifier, opener: ShardOpener, catalog: CatalogSnapshot?,
+    _ result: inout StoreVerification
+  ) {
+    let numbers: [Int]
+    do throws(DiskError) {
+      numbers = try shardNumbers(opener.collection, notes: &result.notes)
+    } catch {
+      result.damage.append(StoreDamage(collection: name, reason: "\(error)"))
+      return
+    }
+    var check = CatalogCheck(catalog, collection: opener.collectionUUID.description)
+    var sequences = SequenceCheck()
+    var damage: [StoreDamage] = []
+    let end = max((numbers.last ?? -1) + 1, check.shardEnd)
+    for number in 0..<end {
+      let position = check.position(ofShard: number)
+      guard numbers.contains(number) else {
+        damage.append(
+          StoreDamage(
+            collection: name, shard: number, rows: 0..<position.rowCount,
+            reason: "the shard is missing"))
+        sequences.skip()
+        continue
+      }
+      let shard = verifier.verify(
+        number,
+        evidence: ShardVerifier.Evidence(
+          catalogRowCount: position.rowCount,
+          nextShardSequence: nextSequence(behind: number, numbers, opener)))
+      result.add(shard)
+      damage += shard.damage.map { found in
+        StoreDamage(
+          collection: name, shard: number, rows: found.rows, ids: found.ids, reason: found.reason)
+      }
+      if let reason = sequences.problem(of: shard) {
+        damage.append(StoreDamage(collection: name, shard: number, reason: reason))
+      }
+      check.compare(shard, collection: name, &damage)
+    }
+    check.finish(collection: name, &damage)
+    result.notes += check.notes
+    result.damage += damage
+  }
+
+  /// The first sequence of the next shard that has one: records from there on were given up by a sync
+  /// that failed.
+  func nextSequence(behind number: Int, _ numbers: [Int], _ opener: ShardOpener) -> Int? {
+    numbers.lazy.filter { $0 > number }.compactMap { opener.firstSequence($0) }.first
+  }
+}
+
+extension StoreVerification {
+  fileprivate mutating func add(_ shard: ShardVerification) {
+    rowCount += shard.rowCount
+    byteCount += shard.byteCount
+    shardCount += 1
+    batchCount += shard.batchCount
+    notes += shard.notes
+  }
+}
+
+/// Whether the batches of a collection are numbered through from shard to shard.
+private struct SequenceCheck {
+  /// Nil behind a shard whose end is not known.
+  private var expected: Int? = 1
+
+  /// A shard is missing, which is reported as such.
+  mutating func skip() { expected = nil }
+
+  mutating func problem(of shard: ShardVerification) -> String? {
+    let rowsAtFault = shard.damage.map(\.rows).filter { !$0.isEmpty }
+    let isStartKnown = !rowsAtFault.contains { $0.lowerBound == 0 && shard.rowsAreUnknown($0) }
+    let isEndKnown =
+      shard.isSealed
+      || !rowsAtFault.contains { $0.upperBound == shard.rowCount && shard.rowsAreUnknown($0) }
+    defer { expected = isEndKnown ? shard.lastSequence.map { $0 + 1 } : nil }
+    guard let expected, isStartKnown, let first = shard.firstSequence, first != expected else {
+      return nil
+    }
+    return first > expected
+      ? "batches \(expected)..<\(first) are missing before its first row"
+      : "its first batch has number \(first), expected \(expected): numbers are given out twice"
+  }
+}
+
+extension ShardVerification {
+  /// Whether no record that counts covers the first of some rows.
+  fileprivate func rowsAreUnknown(_ rows: Range<Int>) -> Bool {
+    !records.contains { $0.record.rows.contains(rows.lowerBound) }
+  }
+}
+
+extension StoreProblem {
+  /// What is wrong, with the file's path.
+  package var reason: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .notAStore(let path, let found): "\(path) is no store of Ingot: found \(found)"
+    case .newerFormat(let path, let found):
+      "\(path) has format \(found), which is newer than this program"
+    case .damagedFile(let path, let reason): "\(path): \(reason)"
+    case .inUse(let path, let processID):
+      "\(path) is in use" + (processID.map { " by process \($0)" } ?? "")
+    }
+  }
+}

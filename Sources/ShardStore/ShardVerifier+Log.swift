@@ -1,0 +1,194 @@
+// commits.log and ids.index under verification: records, chain of sequences, seal, tail, index entries.
+
+internal import SystemIO
+
+/// A log in memory. Bytes that could not be read are zero, so that their record is damaged.
+///
+/// At most ``ShardGeometry/logByteCountMax`` bytes, as the log itself.
+final class LogCopy: DiskMapping {
+  private let bytes: [UInt8]
+
+  init(bytes: [UInt8]) { self.bytes = bytes }
+
+  var byteCount: Int { bytes.count }
+
+  func withBytes<Result, Failure: Error>(
+    _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let outcome = unsafe bytes.withUnsafeBytes { all -> Swift.Result<Result, Failure> in
+      do throws(Failure) {
+        return .success(try unsafe body(UnsafeRawBufferPointer(rebasing: all[range])))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try outcome.get()
+  }
+
+  /// The last bytes; fewer when there are not as many.
+  func suffix(_ count: Int) -> [UInt8] { [UInt8](bytes.suffix(count)) }
+}
+
+extension ShardVerifier {
+  /// Reads the log, leaving out what cannot be read.
+  func readLog(_ number: Int, _ result: inout ShardVerification) throws(DiskError) -> LogCopy {
+    let file = try opener.disk.openFile(opener.collection.shard(number).log, for: .read)
+    let byteCount = try file.byteCount()
+    result.byteCount += byteCount
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(byteCount)
+    while bytes.count < byteCount {
+      let count = min(Self.pieceByteCount, byteCount - bytes.count)
+      do throws(DiskError) {
+        let piece = try file.read(offset: bytes.count, byteCount: count)
+        guard !piece.isEmpty else { break }
+        bytes += piece
+      } catch {
+        result.notes.append("\(shardName(number)): byte \(bytes.count) of commits.log: \(error)")
+        bytes += [UInt8](repeating: 0, count: count)
+      }
+      progress(count)
+    }
+    return LogCopy(bytes: bytes)
+  }
+
+  /// The seal record at the end of a log, when it is right.
+  static func wholeSeal(
+    _ log: LogCopy, identity: ShardIdentity
+  ) -> (record: CommitRecord, table: SealTable)? {
+    guard
+      let byteCount = SealTable.recordByteCount(ofTrailer: log.suffix(SealTable.trailerByteCount)),
+      byteCount <= log.byteCount
+    else { return nil }
+    let range = (log.byteCount - byteCount)..<log.byteCount
+    var reader = LogReader(log, identity: identity, range: range)
+    guard let found = try? reader.next(), found.record.kind == .seal, found.end == log.byteCount,
+      let table = SealTable(payload: LogReader.payload(of: found, in: log))
+    else { return nil }
+    return (found.record, table)
+  }
+
+  /// Whether a log that has no right seal record was sealed once: it ends with the word of a seal, or with
+  /// a record that calls itself a seal and fills the file. A seal that is torn does neither, since the file
+  /// is cut to its size after the record was written.
+  static func claimsSeal(_ log: LogCopy, logEnd: Int) -> Bool {
+    if log.suffix(SealTable.trailer.count) == SealTable.trailer { return true }
+    guard log.byteCount - logEnd >= CommitRecord.Layout.batchID else { return false }
+    return unsafe log.withBytes(logEnd..<log.byteCount) { bytes in
+      let kind: UInt16 = unsafe bytes.integer(at: CommitRecord.Layout.kind)
+      let byteCount: UInt32 = unsafe bytes.integer(at: CommitRecord.Layout.recordByteCount)
+      return unsafe bytes[..<8].elementsEqual(CommitRecord.magic)
+        && kind == CommitRecord.Kind.seal.rawValue && Int(byteCount) == bytes.count
+    }
+  }
+
+  /// Records that are right each by itself, and do not fit together.
+  func checkRecords(_ contents: ShardContents, _ result: inout ShardVerification) {
+    if contents.plan.records.isEmpty, contents.plan.damage.allSatisfy(\.rows.isEmpty) {
+      result.damage.append(ShardDamage(reason: "commits.log has no record of this shard"))
+    }
+    var last: CommitRecord?
+    for found in contents.plan.records {
+      let record = found.record
+      if let last, record.firstRow == last.rows.upperBound, record.sequence != last.sequence + 1 {
+        result.damage.append(
+          ShardDamage(
+            reason: "batches \(last.sequence + 1)..<\(record.sequence) are missing before row "
+              + "\(record.firstRow)"))
+      }
+      if IDList(checkedBytes: result.idBytes(of: found), count: record.rowCount) == nil {
+        result.damage.append(
+          ShardDamage(rows: record.rows, reason: "their ids in commits.log are malformed"))
+      }
+      last = record
+    }
+  }
+
+  func checkSeal(_ contents: ShardContents, _ result: inout ShardVerification) {
+    switch contents.seal {
+    case .none: break
+    case .damaged:
+      result.isSealed = true
+      result.damage.append(
+        ShardDamage(reason: "the seal record is damaged; the next start seals the shard again"))
+    case .whole(let seal, let table):
+      result.isSealed = true
+      result.lastSequence = seal.sequence
+      guard contents.plan.damage.allSatisfy(\.rows.isEmpty), let last = contents.plan.records.last
+      else { return }
+      if seal.previousCRC32C != last.record.recordCRC32C || seal.sequence != last.record.sequence
+        || seal.rowCount != last.record.rows.upperBound
+        || table.fileByteCount != contents.geometry.offset(ofRow: seal.rowCount)
+      {
+        result.damage.append(ShardDamage(reason: "the seal record does not follow the last batch"))
+      }
+    }
+  }
+
+  /// What lies behind the last record of an open shard is zero, or torn.
+  func checkTail(_ contents: ShardContents, _ result: inout ShardVerification) {
+    guard case .none = contents.seal else { return }
+    let logEnd = contents.plan.logEnd
+    let isZero = unsafe contents.log.withBytes(logEnd..<contents.log.byteCount) {
+      unsafe $0.isAllZero
+    }
+    guard !isZero || contents.plan.tornTail != nil else { return }
+    // What follows the last record of a shard with damage may be the damage itself.
+    let isDamaged = contents.plan.damage.contains { $0.rows.upperBound == contents.plan.rowCount }
+    guard !isDamaged else { return }
+    let reason = contents.plan.tornTail.map { ": \($0)" } ?? ""
+    result.notes.append(
+      "\(shardName(result.number)): torn tail, will be cut at the next start\(reason)")
+  }
+
+  /// Compares ids.index with what the log says it must be.
+  func checkIndex(_ number: Int, _ contents: ShardContents, _ result: inout ShardVerification) {
+    let path = opener.collection.shard(number).index
+    guard contents.plan.damage.allSatisfy(\.rows.isEmpty) else {
+      result.notes.append("\(path) cannot be compared with a damaged log")
+      return
+    }
+    do throws(DiskError) {
+      guard try opener.disk.kind(of: path) != nil else {
+        result.notes.append("\(path) is missing and will be made again when it is needed")
+        return
+      }
+      let file = try opener.disk.openFile(path, for: .read)
+      let byteCount = try file.byteCount()
+      result.byteCount += byteCount
+      let expected = SealedIDIndex.encoded(
+        indexEntries(contents, result), identity: contents.identity)
+      guard byteCount == expected.count else {
+        result.damage.append(
+          ShardDamage(reason: "ids.index has \(byteCount) bytes, expected \(expected.count)"))
+        return
+      }
+      guard try file.read(offset: 0, byteCount: byteCount) != expected else { return }
+      result.damage.append(
+        ShardDamage(reason: "ids.index differs from the log; it can be removed and is made again"))
+    } catch {
+      result.damage.append(ShardDamage(reason: "ids.index cannot be read: \(error)"))
+    }
+  }
+
+  private func indexEntries(
+    _ contents: ShardContents, _ result: ShardVerification
+  ) -> [IDIndexEntry] {
+    var entries: [IDIndexEntry] = []
+    entries.reserveCapacity(result.rowCount)
+    let seed = contents.identity.idHashSeed
+    for found in contents.plan.records {
+      guard let ids = IDList(checkedBytes: result.idBytes(of: found), count: found.record.rowCount)
+      else { continue }
+      let start = found.offset + found.record.payloadOffset
+      for row in 0..<ids.count {
+        entries.append(
+          IDIndexEntry(
+            hash: ids.hash(row, seed: seed), row: UInt32(found.record.firstRow + row),
+            idOffset: UInt32(start + Int(ids.offsets[row]))))
+      }
+    }
+    entries.sort()
+    return entries
+  }
+}

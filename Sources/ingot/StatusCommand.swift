@@ -1,0 +1,201 @@
+// `ingot status`: what is in a store, read from its files or asked of the server that has it open.
+
+import ArgumentParser
+import Foundation
+import IngestService
+import SystemIO
+
+#if canImport(FoundationNetworking)
+  import FoundationNetworking
+#endif
+
+struct StatusCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "status",
+    abstract: "Shows the collections of a store or of a running server.",
+    discussion: """
+      Exits with 2 when neither store nor server answers, and with 3 when the store is in use: then ask the \
+      server with --url.
+      """)
+
+  @Option(help: ArgumentHelp("The directory of a store that is not in use.", valueName: "dir"))
+  var store: String?
+
+  @Option(help: ArgumentHelp("A running server, as http://127.0.0.1:8080.", valueName: "url"))
+  var url: String?
+
+  @Flag(help: "Prints one JSON object.")
+  var json = false
+
+  func validate() throws {
+    guard (store == nil) != (url == nil) else {
+      throw ValidationError("either --store or --url is needed")
+    }
+    guard let url else { return }
+    guard let parsed = URL(string: url), parsed.host != nil,
+      ["http", "https"].contains(parsed.scheme ?? "")
+    else { throw ValidationError("--url: '\(url)' is no address such as http://127.0.0.1:8080") }
+  }
+
+  func run() throws {
+    let status: Status
+    if let store {
+      status = try Self.status(ofStore: store)
+    } else {
+      do {
+        status = try Self.status(ofServer: url ?? "")
+      } catch {
+        printToStandardError("ingot status: \(url ?? ""): \(Self.text(of: error))")
+        throw ExitCode.couldNotRun
+      }
+    }
+    print(json ? try status.json : status.text, terminator: "")
+  }
+}
+
+// MARK: - From files
+
+extension StatusCommand {
+  private static func status(ofStore root: String) throws -> Status {
+    do throws(StoreProblem) {
+      let lock = try StoreVerifier.lock(root: root)
+      let listings = try StoreVerifier(root: root).list()
+      _ = consume lock
+      return Status(
+        collections: listings.map {
+          Status.Collection(
+            name: $0.name, dimension: $0.dimension, dtype: $0.dtype, rows: $0.rowCount,
+            shards: $0.shardCount, batches: $0.batchCount, bytes: $0.byteCount)
+        },
+        problems: listings.flatMap { listing in
+          listing.problems.map { "collection \(listing.name): \($0)" }
+        })
+    } catch {
+      let code = error.exit(printing: "ingot status: ")
+      if case .inUse = error { printToStandardError("ask its server: ingot status --url URL") }
+      throw code
+    }
+  }
+}
+
+// MARK: - From a server
+
+extension StatusCommand {
+  private struct Collections: Decodable { let collections: [Status.Collection] }
+
+  private static func status(ofServer url: String) throws -> Status {
+    let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+    let collections = try get(base + "/v1/collections", as: Collections.self, accepting: [200])
+    var status = Status(collections: collections.collections, problems: [])
+    status.health = try get(base + "/health", as: Status.Health.self, accepting: [200, 503])
+    status.disk = try get(base + "/disk", as: Status.Disk.self, accepting: [200])
+    return status
+  }
+
+  /// A failed connection says what failed in the error below it.
+  private static func text(of error: any Error) -> String {
+    if error is Refused || error is DecodingError { return "\(error)" }
+    let top = error as NSError
+    let cause = top.userInfo[NSUnderlyingErrorKey] as? NSError
+    return (cause ?? top).localizedDescription
+  }
+
+  private struct Refused: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  /// How long a server may take for one answer.
+  private static let timeoutSeconds = 10.0
+
+  private static func get<Answer: Decodable>(
+    _ address: String, as: Answer.Type, accepting statuses: [Int]
+  ) throws -> Answer {
+    guard let url = URL(string: address) else { throw Refused(description: "no address") }
+    let request = URLRequest(url: url, timeoutInterval: timeoutSeconds)
+    let answer = Monitor<Result<(Data, Int), any Error>?>(nil)
+    let task = URLSession.shared.dataTask(with: request) { data, response, error in
+      let status = (response as? HTTPURLResponse)?.statusCode ?? 0
+      answer.change { $0 = error.map { .failure($0) } ?? .success((data ?? Data(), status)) }
+    }
+    task.resume()
+    guard let (data, status) = try answer.wait(for: { $0 })?.get() else {
+      throw Refused(description: "no answer")
+    }
+    guard statuses.contains(status) else {
+      throw Refused(description: "GET \(url.path) was answered with \(status)")
+    }
+    return try JSONDecoder().decode(Answer.self, from: data)
+  }
+}
+
+// MARK: - What is shown
+
+/// Collections, and what only a server knows.
+private struct Status: Encodable {
+  struct Collection: Codable {
+    let name: String
+    let dimension: Int
+    let dtype: String
+    let rows: Int
+    let shards: Int
+    let batches: Int
+    let bytes: Int
+  }
+
+  struct Health: Codable {
+    let status: String
+  }
+
+  struct Disk: Codable {
+    let freeBytes: Int
+    let reserveBytes: Int
+    let accepting: Bool
+
+    enum CodingKeys: String, CodingKey {
+      case freeBytes = "free_bytes"
+      case reserveBytes = "reserve_bytes"
+      case accepting
+    }
+  }
+
+  var collections: [Collection]
+  var problems: [String]
+  var health: Health?
+  var disk: Disk?
+
+  var json: String {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+    }
+  }
+
+  var text: String {
+    let head = ["collection", "dimension", "dtype", "rows", "shards", "batches", "bytes"]
+    let cells =
+      [head]
+      + collections.map {
+        [
+          $0.name, "\($0.dimension)", $0.dtype, "\($0.rows)", "\($0.shards)", "\($0.batches)",
+          "\($0.bytes)",
+        ]
+      }
+    let widths = head.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
+    var lines = cells.map { row in
+      row.indices.map { column in
+        let space = String(repeating: " ", count: widths[column] - row[column].count)
+        // Words to the left, numbers to the right.
+        return column == 0 || column == 2 ? row[column] + space : space + row[column]
+      }.joined(separator: "  ")
+    }
+    if let health { lines.append("health: \(health.status)") }
+    if let disk {
+      lines.append(
+        "disk: \(disk.freeBytes) bytes free, reserve \(disk.reserveBytes), "
+          + (disk.accepting ? "accepting" : "not accepting"))
+    }
+    lines += problems.map { "problem: \($0)" }
+    return lines.map { $0 + "\n" }.joined()
+  }
+}

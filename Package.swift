@@ -95,7 +95,7 @@ let package = Package(
       swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(
-      name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore"],
+      name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore", "SystemIO"],
       swiftSettings: commonSettings),
     .testTarget(
       name: "IngestAPITests",

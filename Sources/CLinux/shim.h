@@ -1,6 +1,7 @@
-// Linux calls that the Swift overlay of the C library does not show, as inline functions.
+// Linux headers and calls that the Swift overlay does not show; the calls as inline functions.
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -36,6 +36,11 @@ package struct RequestHeadParser: Sendable {
 
   package init(limits: RequestHeadLimits) { self.limits = limits }
 
+  /// True when nothing but the CRLF was seen that some clients send too many after a body.
+  package var hasSeenEmptyLineOnly: Bool {
+    skippedEmptyLine && requestLine == nil && position == lineStart
+  }
+
   /// Looks at the bytes that are new since the last call.
   ///
   /// - Parameter input: Everything received from the first byte of the head on.
@@ -87,7 +92,7 @@ package struct RequestHeadParser: Sendable {
   private mutating func endLine(_ line: Span<UInt8>) throws(HTTPError) -> RequestHead? {
     guard let requestLine else {
       if line.isEmpty, !skippedEmptyLine {
-        // Some clients send a CRLF too many after a body. Source: RFC 9112 section 2.2.
+        // Source: RFC 9112 section 2.2.
         skippedEmptyLine = true
         targetStart = nil
       } else {

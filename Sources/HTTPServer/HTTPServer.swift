@@ -1,6 +1,7 @@
 // Start, drain and stop of the server. One request's way: EventLoop.swift,
 // Connection+Reading.swift, RequestHandler.swift, Responder.swift, Connection+Writing.swift.
 
+internal import CLinux
 internal import Dispatch
 internal import Foundation
 internal import HTTPCore
@@ -70,23 +71,12 @@ package final class HTTPServer: Sendable {
     threads.enter()
     let handover = Handover(listener)
     let thread = Thread {
-      Self.nameThisThread("ingot-http-\(setup.index)")
+      // Thread.name has no effect before the start and races with it.
+      unsafe _ = linux_set_thread_name("ingot-http-\(setup.index)")
       EventLoop(setup: setup, listener: handover.take()).run()
       threads.leave()
     }
     thread.start()
-  }
-
-  /// The name that top and core dumps show. Thread.name has no effect before and races with the
-  /// start.
-  ///
-  /// Source: man 5 proc, "/proc/pid/comm".
-  private static func nameThisThread(_ name: String) {
-    let number = unsafe open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
-    guard number >= 0 else { return }
-    let file = Descriptor(owning: number)
-    let bytes = Array(name.utf8)
-    _ = unsafe write(file.number, bytes, bytes.count)
   }
 
   /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread,

@@ -1,11 +1,11 @@
 // Which error becomes which problem: the one place. The codes are listed in openapi.yaml.
 
-internal import HTTPCore
-internal import IngestService
-internal import ShardStore
+package import HTTPCore
+package import IngestService
+package import ShardStore
 
 extension Problem {
-  init(_ error: IngestError) {
+  package init(_ error: IngestError) {
     switch error {
     case .diskFull(let needed, let free, let reason):
       self.init(
@@ -82,7 +82,7 @@ extension Problem {
     }
   }
 
-  init(_ error: HTTPError) {
+  package init(_ error: HTTPError) {
     self.init(status: error.status, code: error.code, detail: "\(error)")
     if case .tooManyConnections = error {
       isRetryable = true
@@ -91,7 +91,7 @@ extension Problem {
     if error.status == 408 { isRetryable = true }
   }
 
-  init(_ error: RowDamaged) {
+  package init(_ error: RowDamaged) {
     self.init(
       status: 500, code: "rows-damaged",
       detail: "shard \(ShardIdentity.directoryName(error.shard)), rows \(error.rows.lowerBound)..<"

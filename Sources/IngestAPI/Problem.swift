@@ -1,22 +1,22 @@
 // Error answers: problem documents of RFC 9457 with a stable code. What becomes which: Problem+Mapping.swift.
 
-internal import HTTPCore
+package import HTTPCore
 
 /// One error as a client sees it.
-struct Problem: Sendable {
-  var status: Int
+package struct Problem: Sendable {
+  package var status: Int
   /// Stable: clients may depend on it.
-  var code: String
+  package var code: String
   /// What was found, what was expected, what to do.
-  var detail: String
+  package var detail: String
   /// Whether the same request may succeed later.
-  var isRetryable = false
+  package var isRetryable = false
   /// Members that belong to the code, such as a limit.
   var members: [(name: String, value: JSON)] = []
   /// Header fields that belong to the status, such as `Allow`.
   var fields: [(name: String, value: String)] = []
 
-  var response: Response {
+  package var response: Response {
     var document: [(name: String, value: JSON)] = [
       ("type", .string("about:blank")),
       ("title", .string(ReasonPhrase.of(status))),

@@ -4,10 +4,10 @@ internal import HTTPCore
 internal import HTTPServer
 
 /// One method on one path.
-struct Route: Sendable {
-  let method: String
+package struct Route: Sendable {
+  package let method: String
   /// As in openapi.yaml; a segment in braces stands for anything.
-  let path: String
+  package let path: String
   let handle: @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
 
   private var segments: [Substring] { path.split(separator: "/") }
@@ -27,7 +27,7 @@ struct Route: Sendable {
     return values
   }
 
-  static let all: [Route] = [
+  package static let all: [Route] = [
     Route(method: "POST", path: "/embeddings") { $0.ingest($1, collection: "default") },
     Route(method: "POST", path: "/v1/collections/{collection}/embeddings") { $0.ingest($1) },
     Route(method: "PUT", path: "/v1/collections/{collection}/batches/{batch_id}") { $0.ingest($1) },

@@ -6,7 +6,7 @@ internal import SystemIO
 /// One file, preallocated in steps: ranges are handed out in order, written by many threads, synced by one.
 ///
 /// Every byte is written to space that was never written before, as a store's rows are. A file that is
-/// written again from its start is up to three times as fast here: its extents and its cached pages are there.
+/// written again from its start is about twice as fast here: its extents and its cached pages are there.
 final class FloorFile: Sendable {
   private let file: any DiskFile
   private let space = Mutex(Space())

@@ -20,7 +20,7 @@ struct BenchCommand: ParsableCommand {
       to a preallocated file, syncs whatever is waiting at once, and answers one byte. With --format json or ndjson \
       simdjson alone parses the same rows in turn, on one core.
 
-      The store grows as fast as is measured: 10 seconds at 1000 MB/s take 10 GB of disk, and --floor 1 GiB more.
+      What is measured stays on the disk until the end: 10 seconds at 1000 MB/s take 10 GB, and --floor its own part.
 
       EXIT CODES: 0 every batch was acknowledged; 1 some were not, which ones the report says; 2 nothing could be \
       measured; 64 an option is wrong.

@@ -1,5 +1,7 @@
 // What to measure, checked. Made by BenchCommand.swift from its flags.
 
+internal import SystemIO
+
 struct BenchSettings: Sendable {
   var shape: BenchShape
   var connectionCount: Int
@@ -14,8 +16,10 @@ struct BenchSettings: Sendable {
   /// Rows to store before anything is measured.
   var fillRowCount: Int
 
-  /// What is compared takes turns so often, so that a drift of the machine meets all of it.
-  static let roundCount = 3
+  /// What is compared takes turns of about this length, so that a drift of the machine meets all of it:
+  /// rented disks slow down to a third once they have used up their burst.
+  private static let turnSeconds = 0.5
+  private static let roundCounts = 3...41
   /// Sent before the clock starts, as a part of the duration and at most so long.
   static let warmUpPart = 0.1
   static let warmUpMax = Duration.seconds(1)
@@ -24,7 +28,11 @@ struct BenchSettings: Sendable {
 
   var comparesParser: Bool { shape.format.isText }
   /// One long stretch when there is nothing to compare with.
-  var roundCount: Int { hasFloor || comparesParser ? Self.roundCount : 1 }
+  var roundCount: Int {
+    guard hasFloor || comparesParser else { return 1 }
+    let count = Int(duration.seconds / Self.turnSeconds)
+    return min(max(count, Self.roundCounts.lowerBound), Self.roundCounts.upperBound)
+  }
   var roundDuration: Duration { duration / roundCount }
   var warmUpDuration: Duration { min(duration * Self.warmUpPart, Self.warmUpMax) }
 

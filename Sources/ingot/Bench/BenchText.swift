@@ -39,7 +39,12 @@ extension Double {
 }
 
 extension [Double] {
-  func text(_ digitCount: Int) -> String { map { $0.text(digitCount) }.joined(separator: "  ") }
+  /// The median and what the values lie between.
+  func spread(_ digitCount: Int) -> String {
+    let (least, most) = (self.min() ?? 0, self.max() ?? 0)
+    return "median \(median.text(digitCount)), "
+      + "\(least.text(digitCount)) to \(most.text(digitCount)) in \(count) turns"
+  }
 }
 
 extension Int {
@@ -73,14 +78,14 @@ extension ThroughputReport: BenchReport {
     lines.add("refusals", "\(refusals)")
     lines.add("errors", failures.isEmpty ? "0" : failureText)
     if let floor {
-      lines.add("bare server MB/s", floor.payloadMBPerSecond.text(1))
-      lines.add("Ingot MB/s", floor.ingotPayloadMBPerSecond.text(1))
-      lines.add("Ingot / bare server", floor.ratioText)
+      lines.add("bare server, MB/s", floor.payloadMBPerSecond.spread(1))
+      lines.add("Ingot in turn with it", floor.ingotPayloadMBPerSecond.spread(1))
+      lines.add("Ingot / bare server", floor.ratios.spread(3))
     }
     if let parser, let bodyMegabytes = parserBodyMBPerSecond {
-      lines.add("simdjson alone MB/s", parser.payloadMBPerSecond.text(1))
-      lines.add("  of body", bodyMegabytes.text(1))
-      lines.add("Ingot / simdjson alone", parser.ratioText)
+      lines.add("simdjson alone, MB/s", parser.payloadMBPerSecond.spread(1))
+      lines.add("  MB/s of body", "median " + bodyMegabytes.text(1))
+      lines.add("Ingot / simdjson alone", parser.ratios.spread(3))
     }
     if let memory = serverMemory {
       lines.add("peak memory, not mapped", memory.privateByteCount.mebibytes)
@@ -93,8 +98,4 @@ extension ThroughputReport: BenchReport {
   private var failureText: String {
     failures.sorted { $0.key < $1.key }.map { "\($0.value) x \($0.key)" }.joined(separator: ", ")
   }
-}
-
-extension ThroughputReport.Comparison {
-  fileprivate var ratioText: String { "\(ratios.text(3)), median \(medianRatio.text(3))" }
 }

@@ -14,6 +14,8 @@ final class FloorServer: Sendable {
 
   /// Received and checksummed at a time, so that the checksum finds its bytes in the cache.
   private static let pieceByteCount = 256 << 10
+  /// A longer body is a mistake.
+  private static let bodyByteCountMax = 1 << 30
 
   /// - Parameter folder: Where its file goes.
   init(folder: String) throws(BenchError) {
@@ -58,7 +60,7 @@ final class FloorServer: Sendable {
     var length = [UInt8](repeating: 0, count: FloorProtocol.lengthByteCount)
     while unsafe length.withUnsafeMutableBytes({ unsafe Self.receive($0, from: number) }) {
       let byteCount = FloorProtocol.byteCount(length)
-      guard (0...FloorFile.byteCount).contains(byteCount) else { break }
+      guard (0...Self.bodyByteCountMax).contains(byteCount) else { break }
       if buffer.count < byteCount { buffer = [UInt8](repeating: 0, count: byteCount) }
       let isStored = unsafe buffer.withUnsafeMutableBytes { bytes in
         let body = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<byteCount])

@@ -98,14 +98,9 @@ struct GrowthReport: BenchReport {
 
   var text: String {
     var lines = BenchLines(title: "\(conditions.text): time per batch, ms")
-    lines.add("\(smallRowCount) rows stored", medianText(smallBatchMilliseconds))
-    lines.add("\(largeRowCount) rows stored", medianText(largeBatchMilliseconds))
-    lines.add("ratio", medianText(ratios))
+    lines.add("\(smallRowCount) rows stored", smallBatchMilliseconds.spread(3))
+    lines.add("\(largeRowCount) rows stored", largeBatchMilliseconds.spread(3))
+    lines.add("ratio", ratios.spread(3))
     return lines.text
-  }
-
-  private func medianText(_ values: [Double]) -> String {
-    let (least, most) = (values.min() ?? 0, values.max() ?? 0)
-    return "median \(values.median.text(3)), \(least.text(3)) to \(most.text(3))"
   }
 }

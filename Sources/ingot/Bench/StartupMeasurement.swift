@@ -88,14 +88,9 @@ struct StartupReport: BenchReport {
 
   var text: String {
     var lines = BenchLines(title: "from the start of the process to its ready line, ms")
-    lines.add("\(sealedShardCount) sealed shards", medianText(fullMilliseconds))
-    lines.add("empty store", medianText(emptyMilliseconds))
+    lines.add("\(sealedShardCount) sealed shards", fullMilliseconds.spread(1))
+    lines.add("empty store", emptyMilliseconds.spread(1))
     lines.add("difference", (fullMilliseconds.median - emptyMilliseconds.median).text(1))
     return lines.text
-  }
-
-  private func medianText(_ values: [Double]) -> String {
-    let (least, most) = (values.min() ?? 0, values.max() ?? 0)
-    return "median \(values.median.text(1)), \(least.text(1)) to \(most.text(1))"
   }
 }

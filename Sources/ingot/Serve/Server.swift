@@ -41,6 +41,7 @@ struct Server {
     logger.info("signal \(signal): draining")
     api.beginDraining()
     if !server.drain() { logger.warning("connections were cut: they did not end in time") }
+    logger.info("drained")
     api.close()
     service.close()
     logger.info("stopped")

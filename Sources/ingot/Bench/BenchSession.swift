@@ -8,11 +8,13 @@ internal import SystemIO
 final class BenchSession: Sendable {
   private let folder: String
   private let state = Mutex(State())
+  private let cleaning = Mutex(())
 
   private struct State {
     var children: [ChildProcess] = []
     var pathCount = 0
     var hasEnded = false
+    var isInterrupted = false
   }
 
   /// - Parameter folder: Created here and removed at the end; nil for one in the current directory.
@@ -33,7 +35,8 @@ final class BenchSession: Sendable {
     let signals = StopSignals()
     _ = NamedThread("bench-signals") {
       let name = signals.wait()
-      self.end()
+      self.state.withLock { $0.isInterrupted = true }
+      self.cleanUp()
       exit(128 + (name == "SIGINT" ? SIGINT : SIGTERM))
     }
   }
@@ -72,12 +75,22 @@ final class BenchSession: Sendable {
     return try child.get()
   }
 
+  /// Ends what runs and removes the folder. After a signal it does not return: what was measured since is
+  /// worth nothing, and the thread that got the signal ends this process.
   func end() {
+    cleanUp()
+    while state.withLock({ $0.isInterrupted }) { BenchClock.sleep(.seconds(1)) }
+  }
+
+  private func cleanUp() {
     let children = state.withLock { state in
       state.hasEnded = true
       return state.children
     }
-    for child in children { child.end() }
-    remove(folder)
+    // One thread at a time: the other one returns when nothing is left.
+    cleaning.withLock { _ in
+      for child in children { child.end() }
+      remove(folder)
+    }
   }
 }

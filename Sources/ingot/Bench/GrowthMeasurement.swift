@@ -10,7 +10,7 @@ struct GrowthMeasurement {
 
   private static let smallRowCount = 10_000
   private static let largeRowCount = 2_000_000
-  private static let roundCount = 15
+  private static let roundCount = 31
   /// Rows of one stretch: few, so that the small store stays small while it is measured.
   private static let stretchRowCount = 50_000
   private static let stretchBatchCountMin = 32

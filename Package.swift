@@ -30,7 +30,10 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-    .target(name: "CSimdjson", linkerSettings: [.linkedLibrary("simdjson")]),
+    .target(name: "COpenAPI"),
+    .target(
+      name: "CSimdjson", cxxSettings: [.define("NDEBUG", .when(configuration: .release))],
+      linkerSettings: [.linkedLibrary("simdjson")]),
 
     // Bytes on disk.
     .target(
@@ -66,7 +69,7 @@ let package = Package(
       name: "IngestAPI",
       dependencies: [
         "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
-        "CISAL", "CSimdjson", "CZlib", "CCrypto",
+        "CSimdjson", "CZlib", "CCrypto", "COpenAPI",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
@@ -97,7 +100,7 @@ let package = Package(
       swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(
-      name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore"],
+      name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore", "SystemIO"],
       swiftSettings: commonSettings),
     .testTarget(
       name: "IngestAPITests",

@@ -1,8 +1,10 @@
-// Linux calls that the Swift overlay of the C library does not show, as inline functions.
+// Linux headers and calls that the Swift overlay does not show; the calls as inline functions.
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 static inline int linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
@@ -18,6 +20,9 @@ static inline int linux_start_writeback(int file, off_t offset, off_t length) {
 }
 
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
+
+/// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".
+static inline int linux_lower_thread_priority(void) { return setpriority(PRIO_PROCESS, 0, 5); }
 
 extern int accept4(int, struct sockaddr *, socklen_t *, int);
 static inline int linux_accept(int listener, struct sockaddr *peer, socklen_t *length) {

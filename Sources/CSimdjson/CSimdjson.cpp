@@ -18,7 +18,8 @@ static_assert(csimdjson_padding_byte_count >= SIMDJSON_PADDING, "bodies have too
 
 namespace {
 
-/// A parser keeps memory for the largest text that it has seen; above this much text it is given back.
+/// A parser keeps memory for the largest text that it has seen; above this much text it is given
+/// back.
 constexpr size_t kept_parser_byte_count_max = 16 << 20;
 
 /// One parser per thread: its memory is touched already, which fresh memory is not.
@@ -62,6 +63,8 @@ enum : unsigned { key_id = 1, key_embedding = 2, key_index = 4 };
 struct csimdjson_decoder {
   explicit csimdjson_decoder(const csimdjson_options &options) : options(options) {
     result.dimension = options.dimension;
+    result.error_row = SIZE_MAX;
+    result.error_offset = SIZE_MAX;
   }
 
   csimdjson_status document(const void *text, size_t byte_count);
@@ -89,6 +92,7 @@ struct csimdjson_decoder {
   csimdjson_status id(value_result value);
   csimdjson_status index(value_result value);
   csimdjson_status settle_order();
+  std::string_view token(ondemand::value &value);
   csimdjson_status skip(value_result value, size_t depth);
   csimdjson_status skip_elements(ondemand::array array, size_t depth);
   csimdjson_status misfit(value_result value, size_t depth, const char *message);
@@ -110,9 +114,12 @@ struct csimdjson_decoder {
 
   ingot::Buffer id_bytes;
   ingot::Buffer indices;
-  ingot::Buffer order;
+  /// Where the text that is being read ends; simdjson itself may look behind it.
+  const char *text_end = nullptr;
   /// Numbers that fit into the rows, and numbers that are there.
-  size_t number_count_max() const { return options.rows_byte_count_max / options.number_byte_count; }
+  size_t number_count_max() const {
+    return options.rows_byte_count_max / options.number_byte_count;
+  }
   size_t number_count = 0;
   bool in_row = false;
 };
@@ -122,6 +129,7 @@ struct csimdjson_decoder {
 csimdjson_status csimdjson_decoder::document(const void *text, size_t byte_count) {
   Parser parser;
   ondemand::document document;
+  text_end = static_cast<const char *>(text) + byte_count;
   if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
   ondemand::object object;
   auto error = document.get_object().get(object);
@@ -135,6 +143,7 @@ csimdjson_status csimdjson_decoder::document(const void *text, size_t byte_count
 csimdjson_status csimdjson_decoder::line(const void *text, size_t byte_count) {
   Parser parser;
   ondemand::document document;
+  text_end = static_cast<const char *>(text) + byte_count;
   if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
   ondemand::object object;
   auto error = document.get_object().get(object);
@@ -147,6 +156,7 @@ csimdjson_status csimdjson_decoder::line(const void *text, size_t byte_count) {
 csimdjson_status csimdjson_decoder::ids_alone(const void *text, size_t byte_count) {
   Parser parser;
   ondemand::document document;
+  text_end = static_cast<const char *>(text) + byte_count;
   if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
   ondemand::array array;
   auto error = document.get_array().get(array);
@@ -305,8 +315,9 @@ csimdjson_status csimdjson_decoder::odd_number(
     value_result element, error_code error, double &number) {
   ondemand::value value;
   if (auto broken_array = element.get(value)) return broken(broken_array);
-  std::string_view token = value.raw_json_token();
-  if (token.empty() || std::strchr("[{\"tf", token.front())) {
+  std::string_view token = this->token(value);
+  if (token.empty() || token == "true" || token == "false" || token.front() == '"' ||
+      token.front() == '[' || token.front() == '{') {
     return misfit(element, 4, "an embedding must be an array of numbers or a base64 string");
   }
   switch (ingot::odd_number(token)) {
@@ -323,8 +334,14 @@ csimdjson_status csimdjson_decoder::too_long_row(ondemand::array_iterator iterat
     return CSIMDJSON_DIMENSION_TOO_LARGE;
   }
   if (count != result.dimension) return CSIMDJSON_ROWS_FULL;
-  // The number under the iterator was read already, so that looking at it again is not allowed.
-  for (ondemand::array_iterator end; iterator != end; ++iterator) count += 1;
+  // The number under the iterator was read already, so that looking at it again is not allowed. An
+  // iterator that has failed never reaches the end.
+  count += 1;
+  ++iterator;
+  for (ondemand::array_iterator end; iterator != end; ++iterator) {
+    if (auto error = (*iterator).error()) return broken(error);
+    count += 1;
+  }
   result.found = count;
   return CSIMDJSON_WRONG_DIMENSION;
 }
@@ -438,14 +455,27 @@ csimdjson_status csimdjson_decoder::settle_order() {
 
 // MARK: - Everything else
 
+/// What a value starts with: a bracket or a quote alone, else all up to the next space or
+/// structure. Empty at the end of a text that ends too early, where simdjson's own token has no
+/// true length.
+std::string_view csimdjson_decoder::token(ondemand::value &value) {
+  const char *start = value.raw_json_token().data();
+  if (start >= text_end) return {};
+  const char *end = start + 1;
+  if (std::memchr("[{\"", *start, 3)) return std::string_view(start, 1);
+  while (end < text_end && !std::memchr(" \t\r\n,:]}[{\"", *end, 11)) end++;
+  return std::string_view(start, static_cast<size_t>(end - start));
+}
+
 /// Walks over a value that nobody asked for; it must be JSON all the same.
 ///
 /// `depth` counts the arrays and objects around the value, and itself when it is one.
 csimdjson_status csimdjson_decoder::skip(value_result result, size_t depth) {
   ondemand::value value;
   if (auto error = result.get(value)) return broken(error);
-  std::string_view token = value.raw_json_token();
-  char first = token.empty() ? 0 : token.front();
+  std::string_view token = this->token(value);
+  if (token.empty()) return broken(INCOMPLETE_ARRAY_OR_OBJECT);
+  char first = token.front();
   if ((first == '[' || first == '{') && depth > options.depth_max) return CSIMDJSON_TOO_DEEP;
   if (first == '[') {
     ondemand::array array;
@@ -462,7 +492,6 @@ csimdjson_status csimdjson_decoder::skip(value_result result, size_t depth) {
   } else if (first == '"') {
     if (auto error = value.get_string().error()) return broken(error);
   } else {
-    while (!token.empty() && std::strchr(" \t\r\n", token.back())) token.remove_suffix(1);
     bool is_word = token == "true" || token == "false" || token == "null" || token == "NaN";
     if (!is_word && ingot::odd_number(token) == OddNumber::malformed) return broken(NUMBER_ERROR);
   }

@@ -71,7 +71,7 @@ struct Base64Table {
   constexpr Base64Table() : values() {
     for (int i = 0; i < 256; i++) values[i] = 64;
     const char *alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (int i = 0; i < 64; i++) values[static_cast<uint8_t>(alphabet[i])] = static_cast<uint8_t>(i);
+    for (uint8_t i = 0; i < 64; i++) values[static_cast<uint8_t>(alphabet[i])] = i;
   }
 };
 inline constexpr Base64Table base64_table{};
@@ -84,8 +84,8 @@ inline size_t base64_byte_count(std::string_view text) {
   return text.size() / 4 * 3 - padding;
 }
 
-/// Decodes padded base64 to `base64_byte_count` bytes. False for foreign characters and for bits behind
-/// the last byte that are not zero.
+/// Decodes padded base64 to `base64_byte_count` bytes. False for foreign characters and for bits
+/// behind the last byte that are not zero.
 inline bool base64_decode(std::string_view text, uint8_t *out) {
   const uint8_t *in = reinterpret_cast<const uint8_t *>(text.data());
   const uint8_t *table = base64_table.values;
@@ -117,7 +117,6 @@ enum class OddNumber { infinite, not_a_number, malformed };
 
 /// Tells numbers beyond double's range, null, and Python's NaN and Infinity from nonsense.
 inline OddNumber odd_number(std::string_view token) {
-  while (!token.empty() && std::strchr(" \t\r\n", token.back())) token.remove_suffix(1);
   if (token == "null" || token == "NaN") return OddNumber::not_a_number;
   if (token == "Infinity" || token == "-Infinity") return OddNumber::infinite;
   size_t i = 0;

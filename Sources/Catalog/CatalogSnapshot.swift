@@ -83,7 +83,8 @@ package final class CatalogSnapshot: Sendable {
     try database.read { database in
       try CatalogBatch.fetchAll(
         database,
-        sql: "SELECT * FROM batches WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+        sql:
+          "SELECT * FROM batches WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?",
         arguments: [collection, sequence, limit])
     }
   }

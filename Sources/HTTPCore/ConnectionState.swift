@@ -1,8 +1,8 @@
 // What a connection does next: methods are events, results are orders. The effects are in
 // HTTPServer/Connection.swift.
 
-/// One request at a time, strictly in order: the next head is looked at only when the response before
-/// is on its way. Knows neither sockets nor time.
+/// One request at a time, strictly in order: the next head is looked at only when the response
+/// before is on its way. Knows neither sockets nor time.
 package struct ConnectionState: ~Copyable, Sendable {
   package enum Phase: Equatable, Sendable {
     /// Between requests, no byte of the next one seen.

@@ -1,4 +1,5 @@
-// The date format of HTTP, IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`. Source: RFC 9110 section 5.6.7.
+// The date format of HTTP, IMF-fixdate: `Sun, 06 Nov 1994 08:49:37 GMT`. Source: RFC 9110 section
+// 5.6.7.
 
 package enum HTTPDate {
   private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]

@@ -1,5 +1,5 @@
-// What can be wrong with a request on the wire, or with an exchange. Each has one status and one code;
-// the table test is Tests/HTTPCoreTests/HTTPErrorTests.swift.
+// What can be wrong with a request on the wire, or with an exchange. Each has one status and one
+// code; the table test is Tests/HTTPCoreTests/HTTPErrorTests.swift.
 
 /// A fault that the server itself finds: the handler turns it into the response that is sent.
 package enum HTTPError: Error, Equatable, Sendable {
@@ -8,6 +8,11 @@ package enum HTTPError: Error, Equatable, Sendable {
   case badHost(found: String)
   case badField(found: String, expected: String)
   case badChunk(found: String, expected: String)
+  /// The client ended its output in the middle of a body.
+  ///
+  /// - found: Bytes of data received.
+  /// - expected: Bytes announced; nil for a chunked body.
+  case truncatedBody(found: Int, expected: Int?)
   case targetTooLong(byteCountMax: Int)
   case headTooLarge(byteCountMax: Int)
   case tooManyFields(fieldCountMax: Int)
@@ -28,7 +33,7 @@ package enum HTTPError: Error, Equatable, Sendable {
 
   package var status: Int {
     switch self {
-    case .badFraming, .badTarget, .badHost, .badField, .badChunk: 400
+    case .badFraming, .badTarget, .badHost, .badField, .badChunk, .truncatedBody: 400
     case .headTooSlow, .bodyStalled, .bodyTooSlow: 408
     case .targetTooLong: 414
     case .unknownExpectation: 417
@@ -48,6 +53,7 @@ package enum HTTPError: Error, Equatable, Sendable {
     case .badHost: "bad-host"
     case .badField: "bad-header-field"
     case .badChunk: "bad-chunk"
+    case .truncatedBody: "truncated-body"
     case .targetTooLong: "target-too-long"
     case .headTooLarge: "head-too-large"
     case .tooManyFields: "too-many-fields"
@@ -72,6 +78,9 @@ extension HTTPError: CustomStringConvertible {
     case .badHost(let found): "Host is \(found), expected exactly one host with an optional port"
     case .badField(let found, let expected): "header field is \(found), expected \(expected)"
     case .badChunk(let found, let expected): "chunked body has \(found), expected \(expected)"
+    case .truncatedBody(let found, let expected):
+      "request body ended after \(found) bytes of data, expected "
+        + (expected.map { "the \($0) announced by Content-Length" } ?? "a last chunk of size 0")
     case .targetTooLong(let limit): "request target is longer than the \(limit) bytes allowed"
     case .headTooLarge(let limit): "request head is longer than the \(limit) bytes allowed"
     case .tooManyFields(let limit): "request has more than the \(limit) header fields allowed"

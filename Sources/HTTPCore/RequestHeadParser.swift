@@ -1,4 +1,5 @@
-// Finds and checks a request head in bytes that arrive in any pieces. Its result: RequestHead.swift.
+// Finds and checks a request head in bytes that arrive in any pieces. Its result:
+// RequestHead.swift.
 
 /// How large a head may be.
 package struct RequestHeadLimits: Sendable {
@@ -15,8 +16,8 @@ package struct RequestHeadLimits: Sendable {
   }
 }
 
-/// Remembers how far it has looked, so that the cost is linear however the bytes are cut, and judges
-/// byte by byte, so that the verdict does not depend on the cut either.
+/// Remembers how far it has looked, so that the cost is linear however the bytes are cut, and
+/// judges byte by byte, so that the verdict does not depend on the cut either.
 package struct RequestHeadParser: Sendable {
   package struct Result: Sendable {
     package let head: RequestHead
@@ -34,6 +35,11 @@ package struct RequestHeadParser: Sendable {
   private var fields = HTTPFields()
 
   package init(limits: RequestHeadLimits) { self.limits = limits }
+
+  /// True when nothing but the CRLF was seen that some clients send too many after a body.
+  package var hasSeenEmptyLineOnly: Bool {
+    skippedEmptyLine && requestLine == nil && position == lineStart
+  }
 
   /// Looks at the bytes that are new since the last call.
   ///
@@ -86,7 +92,7 @@ package struct RequestHeadParser: Sendable {
   private mutating func endLine(_ line: Span<UInt8>) throws(HTTPError) -> RequestHead? {
     guard let requestLine else {
       if line.isEmpty, !skippedEmptyLine {
-        // Some clients send a CRLF too many after a body. Source: RFC 9112 section 2.2.
+        // Source: RFC 9112 section 2.2.
         skippedEmptyLine = true
         targetStart = nil
       } else {

@@ -1,7 +1,7 @@
 // What a handler answers. How it goes on the wire: ResponseEncoder.swift.
 
-/// Status, fields and body. Content-Length, Transfer-Encoding, Date and Connection are the encoder's:
-/// given here they are ignored, except `Connection: close`, which is honoured.
+/// Status, fields and body. Content-Length, Transfer-Encoding, Date and Connection are the
+/// encoder's: given here they are ignored, except `Connection: close`, which is honoured.
 package struct Response: Sendable {
   package var status: Int
   package var fields: HTTPFields
@@ -30,7 +30,8 @@ package protocol BodyProducer: AnyObject, Sendable {
   /// Bytes of the whole body; nil when not known before its end, which means chunks on the wire.
   var byteCount: Int? { get }
 
-  /// Appends the next piece, about 64 KiB, to `output`.
+  /// Appends the next piece, about 64 KiB, to `output`. A producer that appends nothing is asked
+  /// again in the next turn of its loop, so waiting for something this way keeps the loop busy.
   ///
   /// - Returns: false when nothing is left behind what was appended.
   /// - Throws: Anything; the connection is then aborted, so that a cut answer is visible.

@@ -1,4 +1,5 @@
-// The bytes of a response head, and how the body behind it ends. Source: RFC 9112 sections 4, 6.3, 9.
+// The bytes of a response head, and how the body behind it ends. Source: RFC 9112 sections 4, 6.3,
+// 9.
 
 /// How the client learns where a response body ends.
 package enum ResponseFraming: Equatable, Sendable {

@@ -6,7 +6,8 @@ internal import Synchronization
 internal import SystemIO
 
 extension Connection {
-  /// Receives until the socket is empty, the connection wants no more, or its share of the turn is used.
+  /// Receives until the socket is empty, the connection wants no more, or its share of the turn is
+  /// used.
   func readInput() {
     var budget = context.configuration.turnByteCountMax
     while budget > 0, state.wantsInput {
@@ -17,8 +18,23 @@ extension Connection {
         context.counters.receivedBytesTotal.add(byteCount, ordering: .relaxed)
         processInput()
       case .wouldBlock: return
-      case .end, .failed: return lose()
+      case .end: endInput()
+      case .failed: return lose()
       }
+    }
+  }
+
+  /// The client ended its side. What is under way can never be whole, but may wait for an answer.
+  private func endInput() {
+    switch state.phase {
+    case .readingHead where !parser.hasSeenEmptyLineOnly:
+      refuse(.badFraming(found: "the end of the input", expected: "an empty line"))
+    case .readingBody:
+      refuse(
+        .truncatedBody(
+          found: exchange?.incoming.takenByteCount ?? 0, expected: exchange?.head.contentLength))
+    case .idle, .readingHead, .awaitingResponse, .responding, .discarding, .closed:
+      lose()
     }
   }
 

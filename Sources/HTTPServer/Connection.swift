@@ -1,5 +1,5 @@
-// One client connection: what its loop tells it, and its end. Decisions: HTTPCore/ConnectionState.swift.
-// The rest: Connection+Reading.swift, Connection+Writing.swift.
+// One client connection: what its loop tells it, and its end. Decisions:
+// HTTPCore/ConnectionState.swift. The rest: Connection+Reading.swift, Connection+Writing.swift.
 
 internal import HTTPCore
 internal import Synchronization
@@ -30,6 +30,8 @@ final class Connection {
   var outgoing: OutgoingResponse?
   var discardedByteCount = 0
   private var registeredInterest = (reads: true, writes: false)
+  /// The socket was readable while nobody reads: epoll must not tell again.
+  private var hasUnwantedInput = false
 
   init(token: UInt64, socket: AcceptedSocket, context: LoopContext) {
     self.token = token
@@ -55,9 +57,12 @@ final class Connection {
   }
 
   func handle(_ readiness: Readiness) {
-    if readiness.isBroken { return lose() }
+    // Behind a last response, what is left to read is read first: closing over it would reset.
+    let isEnding = state.phase == .discarding && readiness.canRead
+    if readiness.isBroken, !isEnding { return lose() }
     if readiness.canWrite { writeOutput() }
-    if readiness.canRead { readInput() }
+    guard readiness.canRead else { return }
+    if state.wantsInput { readInput() } else { hasUnwantedInput = true }
   }
 
   /// An answer came through the mailbox.
@@ -115,10 +120,13 @@ final class Connection {
       duration: exchange.start.duration(to: .now), responseByteCount: outgoing.sentByteCount)
   }
 
-  /// Asks epoll for what the connection waits for now; called after every event.
+  /// Asks epoll for what the connection waits for now.
+  ///
+  /// A client that waits for its answer sends nothing, so reading is given up only once something
+  /// came: that saves the two calls of every request that is answered in a later turn.
   func updateInterest() {
-    guard !isClosed else { return }
-    let reads = state.wantsInput
+    if state.wantsInput { hasUnwantedInput = false }
+    let reads = !hasUnwantedInput
     let writes = !output.isEmpty || outgoing?.hasMore == true
     guard (reads, writes) != registeredInterest else { return }
     registeredInterest = (reads, writes)

@@ -1,5 +1,5 @@
-// The first loop accepts for all and deals the sockets out in turn: four connections on two loops are
-// two each, which the kernel's own choice (SO_REUSEPORT, EPOLLEXCLUSIVE) does not promise.
+// The first loop accepts for all and deals the sockets out in turn: four connections on two loops
+// are two each, which the kernel's own choice (SO_REUSEPORT, EPOLLEXCLUSIVE) does not promise.
 
 internal import Foundation
 internal import Synchronization

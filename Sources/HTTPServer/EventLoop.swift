@@ -5,7 +5,8 @@ internal import HTTPCore
 internal import Synchronization
 internal import SystemIO
 
-/// What a loop is made from; crosses to its thread.
+/// What a loop is made from; crosses to its thread. Mailbox and listener are known to the epoll
+/// already.
 struct LoopSetup: Sendable {
   let index: Int
   let configuration: HTTPServerConfiguration
@@ -32,6 +33,8 @@ final class EventLoop {
   /// While the process has no descriptor left, nothing is accepted.
   var acceptsAgainAt: MonotonicTime?
   private var connections: [UInt64: Connection] = [:]
+  /// Had an event in this turn.
+  private var touchedTokens: [UInt64] = []
   private var nextToken = Token.firstConnection
   private var nextScan: MonotonicTime
   private let scanInterval: Duration
@@ -51,11 +54,6 @@ final class EventLoop {
   /// Runs until stopped, or until drained and the last connection is closed.
   func run() {
     context.mailbox.belongsToThisThread()
-    let wakeUp = context.mailbox.wakeUp.number
-    guard context.epoll.add(wakeUp, token: Token.wakeUp, reads: true, writes: false) else { return }
-    if let listener {
-      _ = context.epoll.add(listener.number, token: Token.listener, reads: true, writes: false)
-    }
     var ready: [Readiness] = []
     while !isStopped, !(isDraining && connections.isEmpty) {
       context.epoll.wait(timeout: timeout(at: .now), into: &ready)
@@ -65,7 +63,10 @@ final class EventLoop {
       for message in context.mailbox.takeAll() { handle(message) }
       if let moment = acceptsAgainAt, context.now >= moment { resumeAccepting() }
       if context.now >= nextScan { scanDeadlines() }
+      updateInterests()
     }
+    connections = [:]
+    listener = nil
   }
 
   private func timeout(at now: MonotonicTime) -> Duration? {
@@ -114,8 +115,18 @@ final class EventLoop {
   private func with(_ token: UInt64, _ body: (Connection) -> Void) {
     guard let connection = connections[token] else { return }
     body(connection)
-    connection.updateInterest()
-    if connection.isClosed { connections[token] = nil }
+    if connection.isClosed {
+      connections[token] = nil
+    } else {
+      touchedTokens.append(token)
+    }
+  }
+
+  /// Once per turn: an exchange that began and ended in it wants the same as before and costs no
+  /// call.
+  private func updateInterests() {
+    for token in touchedTokens { connections[token]?.updateInterest() }
+    touchedTokens.removeAll(keepingCapacity: true)
   }
 
   private func scanDeadlines() {

@@ -1,13 +1,14 @@
-// Start, drain and stop of the server. One request's way: EventLoop.swift, Connection+Reading.swift,
-// RequestHandler.swift, Responder.swift, Connection+Writing.swift.
+// Start, drain and stop of the server. One request's way: EventLoop.swift,
+// Connection+Reading.swift, RequestHandler.swift, Responder.swift, Connection+Writing.swift.
 
+internal import CLinux
 internal import Dispatch
 internal import Foundation
 internal import HTTPCore
 internal import Synchronization
 internal import SystemIO
 
-/// HTTP/1.1 on BSD sockets. Requests go to one handler; what the loops do is in docs/ARCHITECTURE.md.
+/// HTTP/1.1 on BSD sockets: requests go to one handler, from event loops with a thread each.
 package final class HTTPServer: Sendable {
   private struct Running {
     let port: UInt16
@@ -38,9 +39,12 @@ package final class HTTPServer: Sendable {
     let loopCount = max(1, configuration.loopCount ?? min(cores, 4))
     var mailboxes: [LoopMailbox] = []
     var epolls: [Epoll] = []
-    for _ in 0..<loopCount {
-      mailboxes.append(try LoopMailbox())
-      epolls.append(try Epoll())
+    for index in 0..<loopCount {
+      let (mailbox, epoll) = (try LoopMailbox(), try Epoll())
+      try register(mailbox.wakeUp.number, EventLoop.Token.wakeUp, in: epoll)
+      if index == 0 { try register(listener.number, EventLoop.Token.listener, in: epoll) }
+      mailboxes.append(mailbox)
+      epolls.append(epoll)
     }
     let threads = DispatchGroup()
     running.withLock { running in
@@ -55,19 +59,28 @@ package final class HTTPServer: Sendable {
     }
   }
 
+  private func register(
+    _ number: Int32, _ token: UInt64, in epoll: Epoll
+  ) throws(HTTPServerError) {
+    guard epoll.add(number, token: token, reads: true, writes: false) else {
+      throw .noResources(operation: "epoll_ctl", errno: errno)
+    }
+  }
+
   private func start(_ setup: LoopSetup, listener: ListenerSocket?, _ threads: DispatchGroup) {
     threads.enter()
     let handover = Handover(listener)
     let thread = Thread {
-      Thread.current.name = "ingot-http-\(setup.index)"
+      // Thread.name has no effect before the start and races with it.
+      unsafe _ = linux_set_thread_name("ingot-http-\(setup.index)")
       EventLoop(setup: setup, listener: handover.take()).run()
       threads.leave()
     }
     thread.start()
   }
 
-  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread, which
-  /// must not be one of the server's.
+  /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread,
+  /// which must not be one of the server's.
   ///
   /// - Parameter deadline: How long to wait; nil takes the configured one.
   /// - Returns: false when the deadline passed and connections were cut.

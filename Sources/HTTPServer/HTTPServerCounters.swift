@@ -1,5 +1,5 @@
-// What the server counts, for metrics. Read from any thread; each number is exact, together they are
-// not one moment.
+// What the server counts, for metrics. Read from any thread; each number is exact, together they
+// are not one moment.
 
 package import Synchronization
 

@@ -1,5 +1,6 @@
 // The listening socket: address lookup, bind, accept. Source: man 3 getaddrinfo, man 2 accept4.
 
+internal import CLinux
 internal import Foundation
 internal import SystemIO
 
@@ -33,7 +34,7 @@ final class ListenerSocket: Sendable {
     let (host, port) = (configuration.host, configuration.port)
     var hints = unsafe addrinfo()
     unsafe hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV
-    unsafe hints.ai_socktype = LinuxCalls.streamType
+    unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     var found: UnsafeMutablePointer<addrinfo>?
     let code = unsafe getaddrinfo(host, String(port), &hints, &found)
     guard code == 0, let address = unsafe found else {
@@ -42,7 +43,7 @@ final class ListenerSocket: Sendable {
     }
     defer { unsafe freeaddrinfo(found) }
     let family = unsafe address.pointee.ai_family
-    let number = LinuxCalls.makeStreamSocket(family: family)
+    let number = Self.makeSocket(family: family)
     guard number >= 0 else { throw .noResources(operation: "socket", errno: errno) }
     let descriptor = Descriptor(owning: number)
     Socket.setOption(number, level: SOL_SOCKET, SO_REUSEADDR, 1)
@@ -55,6 +56,12 @@ final class ListenerSocket: Sendable {
     }
     self.descriptor = descriptor
     self.port = Self.boundPort(of: number)
+  }
+
+  /// A new socket, non-blocking and closed on exec, or -1 with errno set. Source: man 2 socket.
+  private static func makeSocket(family: Int32) -> Int32 {
+    let flags = SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue
+    return socket(family, Int32(flags), 0)
   }
 
   private enum IPv6 { static let level = Int32(IPPROTO_IPV6) }
@@ -85,7 +92,7 @@ final class ListenerSocket: Sendable {
   /// Takes the next waiting connection, already non-blocking.
   func accept() -> AcceptOutcome {
     while true {
-      let number = LinuxCalls.accept(listener: descriptor.number)
+      let number = linux_accept(descriptor.number, nil, nil)
       if number >= 0 {
         Socket.setOption(number, level: Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         return .socket(Descriptor(owning: number))

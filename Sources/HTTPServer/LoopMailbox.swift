@@ -1,5 +1,6 @@
 // The only way into an event loop from outside its thread. Emptied by EventLoop.swift.
 
+internal import CLinux
 internal import Foundation
 internal import HTTPCore
 internal import Synchronization
@@ -30,7 +31,7 @@ final class LoopMailbox: Sendable {
   private let loopThread = Atomic<UInt>(0)
 
   init() throws(HTTPServerError) {
-    let number = LinuxCalls.makeEventDescriptor()
+    let number = linux_eventfd()
     guard number >= 0 else { throw .noResources(operation: "eventfd", errno: errno) }
     wakeUp = Descriptor(owning: number)
   }

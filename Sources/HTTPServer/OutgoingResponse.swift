@@ -1,4 +1,5 @@
-// A response on its way: where the next piece of its body comes from. Sent by Connection+Writing.swift.
+// A response on its way: where the next piece of its body comes from. Sent by
+// Connection+Writing.swift.
 
 internal import HTTPCore
 

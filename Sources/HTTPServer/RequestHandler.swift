@@ -1,4 +1,5 @@
-// What the server asks of the layer above. Every method is called on an event loop and must not block.
+// What the server asks of the layer above. Every method is called on an event loop and must not
+// block.
 
 package import HTTPCore
 
@@ -9,7 +10,8 @@ package protocol RequestHandler: AnyObject, Sendable {
   ///   responder, without it. The connection ends after an answer to an unread body.
   func begin(_ head: RequestHead, _ responder: Responder) -> (any BodyReceiver)?
 
-  /// The last byte of a response was handed to the kernel, or the connection broke while it was sent.
+  /// The last byte of a response was handed to the kernel, or the connection broke while it was
+  /// sent.
   ///
   /// - Parameters:
   ///   - duration: From the parsed head to now.
@@ -26,7 +28,8 @@ package protocol BodyReceiver: AnyObject {
   /// Lends space for the next body bytes; the kernel writes straight into it.
   ///
   /// - Parameter byteCount: Bytes that may follow; the space may be shorter but not empty.
-  /// - Returns: Memory that stays valid until ``didReceive(byteCount:)`` or the end of the receiver.
+  /// - Returns: Memory that stays valid until ``didReceive(byteCount:)`` or the end of the
+  ///   receiver.
   /// - Throws: The response to send instead of reading on.
   func space(forAtMost byteCount: Int) throws(Refusal) -> UnsafeMutableRawBufferPointer
 

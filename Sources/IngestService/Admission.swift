@@ -13,7 +13,12 @@ package final class Admission: Sendable {
   private struct State {
     var inFlightByteCount = 0
     var isReserveReached = false
+    /// Free space at which a write found no room, although the reserve was not reached.
+    var fullAtFreeByteCount: Int?
   }
+
+  /// More than this has to become free before a disk that was found full is tried again.
+  private static let recoveredByteCountMin = 64 << 10
 
   package init(configuration: ServiceConfiguration, disk: any Disk, root: String) {
     self.configuration = configuration
@@ -38,6 +43,9 @@ package final class Admission: Sendable {
       return true
     }
 
+    /// All bytes that may be in flight.
+    package var limit: Int { admission.configuration.inFlightByteCountMax }
+
     deinit {
       let count = byteCount.withLock { $0 }
       admission.state.withLock { $0.inFlightByteCount -= count }
@@ -45,18 +53,28 @@ package final class Admission: Sendable {
   }
 
   /// Admits a body of a declared length, or a first piece of one.
-  package func admit(byteCount: Int) throws(IngestError) -> Permit {
-    let space = self.space
-    if isReserveReached(space, neededByteCount: byteCount) {
-      throw .diskFull(
-        neededByteCount: byteCount + configuration.diskReserveByteCount,
-        freeByteCount: space?.freeByteCount ?? 0,
-        reason: space?.freeInodeCount == 0 ? "inodes" : "reserve")
-    }
+  ///
+  /// - Parameter isRead: Nothing is stored, so that a full disk does not matter.
+  package func admit(byteCount: Int, isRead: Bool = false) throws(IngestError) -> Permit {
+    if !isRead { try refuseWhenFull(byteCount) }
     guard take(byteCount) else {
       throw .inFlightLimit(byteCountMax: configuration.inFlightByteCountMax)
     }
     return Permit(self, byteCount: byteCount)
+  }
+
+  /// A write found no room: until more is free, nobody needs to send a body to learn that.
+  func recordFull(freeByteCount: Int) {
+    state.withLock { $0.fullAtFreeByteCount = freeByteCount }
+  }
+
+  private func refuseWhenFull(_ byteCount: Int) throws(IngestError) {
+    let space = self.space
+    guard isReserveReached(space, neededByteCount: byteCount) else { return }
+    throw .diskFull(
+      neededByteCount: byteCount + configuration.diskReserveByteCount,
+      freeByteCount: space?.freeByteCount ?? 0,
+      reason: space?.freeInodeCount == 0 ? "inodes" : "reserve")
   }
 
   private func take(_ byteCount: Int) -> Bool {
@@ -77,6 +95,10 @@ package final class Admission: Sendable {
   package func isReserveReached(_ space: DiskSpace?, neededByteCount: Int = 0) -> Bool {
     guard let space else { return false }
     return state.withLock { state in
+      if let full = state.fullAtFreeByteCount {
+        guard space.freeByteCount > full + Self.recoveredByteCountMin else { return true }
+        state.fullAtFreeByteCount = nil
+      }
       let free = space.freeByteCount - neededByteCount
       let threshold =
         state.isReserveReached

@@ -22,7 +22,7 @@ final class BackgroundThreads: Sendable {
   func wakeFollower() { follower.withLock { $0?.wake() } }
 
   func startSealer(_ seal: @escaping @Sendable () -> Void) {
-    let thread = NamedThread("ingot-seal") { [sealer] in
+    let thread = NamedThread("ingot-seal", isBackground: true) { [sealer] in
       while true {
         let isClosed = sealer.wait { sealer -> Bool? in
           guard sealer.hasWork || sealer.isClosed else { return nil }

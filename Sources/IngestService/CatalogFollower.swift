@@ -39,7 +39,7 @@ final class CatalogFollower: Sendable {
   }
 
   func start() {
-    thread.withLock { $0 = NamedThread("ingot-catalog") { [self] in follow() } }
+    thread.withLock { $0 = NamedThread("ingot-catalog", isBackground: true) { [self] in follow() } }
   }
 
   /// Called after every commit.

@@ -19,7 +19,7 @@ extension Collection {
   ) throws(DiskError) -> Collection {
     let collection = layout.collection(name)
     let uuid = StoreUUID.random()
-    for directory in [collection.root, collection.shards]
+    for directory in [collection.root, collection.shards, collection.newShards]
     where try disk.kind(of: directory) == nil {
       try disk.makeDirectory(directory)
     }
@@ -61,7 +61,8 @@ extension Collection {
           report.lines.append("\(name): shard \(number): cut a torn tail: \(torn)")
         }
         for damage in opened.shard.summary.damage {
-          report.lines.append("\(name): shard \(number): rows \(damage.rows) are damaged: \(damage.reason)")
+          report.lines.append(
+            "\(name): shard \(number): rows \(damage.rows) are damaged: \(damage.reason)")
         }
         if number == numbers.last { last = opened }
         shards.append(opened.shard)
@@ -94,7 +95,20 @@ extension Collection {
     }.max() ?? 0
   }
 
-  /// Removes what an interrupted creation left, and lists the shards.
+  /// Removes what interrupted creations left; nothing in there was acknowledged.
+  private static func removeNewShards(_ opener: ShardOpener) throws(DiskError) {
+    let directory = opener.collection.newShards
+    guard try opener.disk.kind(of: directory) != nil else {
+      try opener.disk.makeDirectory(directory)
+      return
+    }
+    for name in try opener.disk.names(inDirectory: directory) {
+      guard let number = ShardIdentity.number(ofDirectoryName: name) else { continue }
+      try ShardWriter.removeNewShard(number, in: opener.collection, disk: opener.disk)
+    }
+  }
+
+  /// Lists the shards, and reports what lies beside them.
   private static func shardNumbers(
     _ opener: ShardOpener, report: inout RecoveryReport
   ) throws(DiskError) -> [Int] {
@@ -102,15 +116,11 @@ extension Collection {
     for name in try opener.disk.names(inDirectory: opener.collection.shards) {
       if let number = ShardIdentity.number(ofDirectoryName: name) {
         numbers.append(number)
-      } else if name.hasPrefix(CollectionLayout.newPrefix),
-        let number = ShardIdentity.number(
-          ofDirectoryName: String(name.dropFirst(CollectionLayout.newPrefix.count)))
-      {
-        try ShardWriter.removeNewShard(number, in: opener.collection, disk: opener.disk)
       } else {
         report.lines.append("\(opener.collection.shards)/\(name) is not Ingot's and is left alone")
       }
     }
+    try removeNewShards(opener)
     return numbers
   }
 

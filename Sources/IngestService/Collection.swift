@@ -24,7 +24,9 @@ package final class Collection: Sendable {
     var generation = 0
   }
 
-  init(name: String, opener: ShardOpener, shards: [Shard], writing: Writing, unusable: [Int: String]) {
+  init(
+    name: String, opener: ShardOpener, shards: [Shard], writing: Writing, unusable: [Int: String]
+  ) {
     self.name = name
     self.opener = opener
     shardList = Mutex(shards)
@@ -47,6 +49,9 @@ package final class Collection: Sendable {
   var lastShardNumber: Int? {
     [shards.last?.identity.number, unusableShards.keys.max()].compactMap(\.self).max()
   }
+
+  /// The shard that takes the next batch, if it has room.
+  package var growingShard: Int? { writing.withLock { $0.writer?.shard.identity.number } }
 
   package var rowCount: Int { shards.reduce(0) { $0 + $1.rowCount } }
 

@@ -48,7 +48,9 @@ package final class CommitPipeline: Sendable {
   /// What others want to know of commits.
   package struct Events: Sendable {
     /// Batches became durable and visible; called before they are acknowledged.
-    package var committed: @Sendable (_ part: WrittenPart, _ receipts: [Receipt]) -> Void = { _, _ in }
+    package var committed: @Sendable (_ part: WrittenPart, _ receipts: [Receipt]) -> Void = {
+      _, _ in
+    }
     /// A shard takes no more batches and all of it is durable.
     package var shardFull: @Sendable (Collection) -> Void = { _ in }
     package var failed: @Sendable (_ error: DiskError) -> Void = { _ in }
@@ -129,8 +131,8 @@ extension CommitPipeline {
     let opener = collection.opener
     let writer = try ShardWriter.create(
       opener.identity(now.nextShard),
-      geometry: opener.geometry.fitting(rowCount: batch.rowCount), in: opener.collection,
-      disk: opener.disk, steps: opener.steps)
+      geometry: opener.geometry.fitting(rowCount: batch.rowCount), firstRowCount: batch.rowCount,
+      in: opener.collection, disk: opener.disk, steps: opener.steps)
     collection.writing.withLock { writing in
       guard writing.generation == now.generation else { return }
       writing.writer = writer

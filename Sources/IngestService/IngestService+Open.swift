@@ -1,7 +1,7 @@
 // Opens or creates a store: lock, identity, catalog, shards, threads; in this order.
 
-package import Logging
 internal import Catalog
+package import Logging
 internal import ShardStore
 internal import Synchronization
 package import SystemIO
@@ -122,7 +122,8 @@ extension IngestService {
     report: inout RecoveryReport
   ) throws(StoreProblem) -> Collection {
     let file = try CollectionFile.read(directory.collectionFile, disk: disk)
-    guard let collectionUUID = StoreUUID(file.collectionUUID), let dtype = Dtype(rawValue: file.dtype),
+    guard let collectionUUID = StoreUUID(file.collectionUUID),
+      let dtype = Dtype(rawValue: file.dtype),
       file.dimension > 0
     else { throw .damagedFile(path: directory.collectionFile, reason: "a value is out of range") }
     let opener = ShardOpener(
@@ -150,7 +151,8 @@ extension IngestService {
     for suffix in ["", "-wal", "-shm"] {
       try? RealDisk().rename(layout.catalogFile + suffix, to: aside + suffix)
     }
-    report.lines.append("catalog.sqlite could not be used; kept as \(aside), made again from the logs")
+    report.lines.append(
+      "catalog.sqlite could not be used; kept as \(aside), made again from the logs")
     do { return try Catalog(path: layout.catalogFile) } catch {
       report.lines.append("catalog.sqlite cannot be made: \(error); receipts are kept in memory")
       return nil

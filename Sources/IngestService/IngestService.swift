@@ -80,7 +80,11 @@ package final class IngestService: Sendable {
     let began = MonotonicTime.now
     let pending = PendingBatch(collection: collection, batch: batch, batchID: key.batchID) {
       [self] outcome in
-      if case .success = outcome { metrics.recordCommit(began.duration(to: .now)) }
+      switch outcome {
+      case .success: metrics.recordCommit(began.duration(to: .now))
+      case .failure(.diskFull(_, let free, _)): admission.recordFull(freeByteCount: free)
+      case .failure: break
+      }
       settle(key, outcome, isReplayFor: nil, completion)
     }
     if !threads.append(pending) {
@@ -125,7 +129,9 @@ package final class IngestService: Sendable {
   private static func newBatchID() -> String {
     let milliseconds = UInt64(MonotonicTime.wallClockNanoseconds / 1_000_000)
     var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
-    for index in 0..<6 { bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * index)) }
+    for index in 0..<6 {
+      bytes[index] = UInt8(truncatingIfNeeded: milliseconds >> (40 - 8 * index))
+    }
     bytes[6] = bytes[6] & 0x0F | 0x70
     bytes[8] = bytes[8] & 0x3F | 0x80
     return StoreUUID(bytes: bytes)?.description ?? ""

@@ -1,8 +1,8 @@
 // The answer that a batch id gets, now and for ever.
 
+internal import Catalog
 internal import ShardStore
 package import SystemIO
-internal import Catalog
 
 /// What was stored, where, and with which checksums.
 package struct Receipt: Equatable, Sendable {

@@ -1,5 +1,6 @@
 // Whether a durable write can succeed: known from the last ones that did or did not.
 
+internal import ShardStore
 internal import Synchronization
 internal import SystemIO
 
@@ -44,5 +45,15 @@ package final class ServiceHealth: Sendable {
         secondsSinceDurableWrite: $0.lastDurableWrite?.duration(to: now).seconds,
         failure: $0.lastFailure, notes: $0.notes)
     }
+  }
+}
+
+extension IngestService {
+  /// One line about what was opened.
+  package var startSummary: String {
+    let collections = collections
+    let shards = collections.reduce(0) { $0 + $1.shards.count }
+    let rows = collections.reduce(0) { $0 + $1.rowCount }
+    return "store \(layout.root): \(collections.count) collections, \(shards) shards, \(rows) rows"
   }
 }

@@ -107,3 +107,20 @@ extension UInt32 {
     return String(repeating: "0", count: 8 - digits.count) + digits
   }
 }
+
+extension StoreProblem: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .notAStore(let path, let found):
+      "\(path) is not a store: it has no store.json but holds \(found); give an empty or a new "
+        + "directory"
+    case .newerFormat(let path, let found):
+      "\(path) has format \(found), this version knows formats up to 1; use a newer version"
+    case .damagedFile(let path, let reason):
+      "\(path) is damaged: \(reason); restore it from a backup"
+    case .inUse(let path, let processID):
+      "store \(path) is in use by process \(processID.map(String.init) ?? "unknown")"
+    }
+  }
+}

@@ -33,7 +33,8 @@ extension StoreVerifier {
       result.damage.append(
         StoreDamage(
           ids: ids,
-          reason: "a collection with UUID \(uuid) and \(ids.count) rows is in the catalog and not on "
+          reason:
+            "a collection with UUID \(uuid) and \(ids.count) rows is in the catalog and not on "
             + "disk"))
     }
   }

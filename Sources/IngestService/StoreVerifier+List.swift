@@ -37,7 +37,7 @@ extension StoreVerifier {
       listing.dtype = opener.geometry.dtype.name
       do throws(DiskError) { try count(&listing, opener) } catch { throw .disk(error) }
     } catch {
-      listing.problems.append(error.reason)
+      listing.problems.append("\(error)")
     }
     return listing
   }

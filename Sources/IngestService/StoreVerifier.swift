@@ -74,7 +74,7 @@ package struct StoreVerifier {
         result.damage.append(
           StoreDamage(
             collection: directory.name,
-            reason: "\(error.reason); its shards could not be checked"))
+            reason: "\(error); its shards could not be checked"))
         areAllKnown = false
         continue
       }
@@ -110,7 +110,7 @@ extension StoreVerifier {
     do throws(StoreProblem) { return try storeUUID() } catch {
       guard case .damagedFile = error else { throw error }
       result.damage.append(
-        StoreDamage(reason: "\(error.reason); nothing else can be checked without it"))
+        StoreDamage(reason: "\(error); nothing else can be checked without it"))
       return nil
     }
   }
@@ -180,14 +180,14 @@ extension StoreVerifier {
     for name in try shardNames(collection) {
       if let number = ShardIdentity.number(ofDirectoryName: name) {
         numbers.append(number)
-      } else if name.hasPrefix(CollectionLayout.newPrefix),
-        ShardIdentity.number(
-          ofDirectoryName: String(name.dropFirst(CollectionLayout.newPrefix.count))) != nil
-      {
-        notes.append(
-          "\(collection.shards)/\(name) was not wholly created; removed at the next start")
       } else {
         notes.append("\(collection.shards)/\(name) is not Ingot's and is left alone")
+      }
+    }
+    if try disk.kind(of: collection.newShards) == .directory {
+      for name in try disk.names(inDirectory: collection.newShards) {
+        notes.append(
+          "\(collection.newShards)/\(name) was not wholly created; removed at the next start")
       }
     }
     return numbers
@@ -300,20 +300,5 @@ extension ShardVerification {
   /// Whether no record that counts covers the first of some rows.
   fileprivate func rowsAreUnknown(_ rows: Range<Int>) -> Bool {
     !records.contains { $0.record.rows.contains(rows.lowerBound) }
-  }
-}
-
-extension StoreProblem {
-  /// What is wrong, with the file's path.
-  package var reason: String {
-    switch self {
-    case .disk(let error): "\(error)"
-    case .notAStore(let path, let found): "\(path) is no store of Ingot: found \(found)"
-    case .newerFormat(let path, let found):
-      "\(path) has format \(found), which is newer than this program"
-    case .damagedFile(let path, let reason): "\(path): \(reason)"
-    case .inUse(let path, let processID):
-      "\(path) is in use" + (processID.map { " by process \($0)" } ?? "")
-    }
   }
 }

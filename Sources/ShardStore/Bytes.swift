@@ -28,7 +28,8 @@ struct ByteReader {
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-  func integer<Value: FixedWidthInteger>(at offset: Int, as type: Value.Type = Value.self) -> Value {
+  func integer<Value: FixedWidthInteger>(at offset: Int, as type: Value.Type = Value.self) -> Value
+  {
     var value = Value.zero
     for byte in 0..<(Value.bitWidth / 8) {
       value |= Value(truncatingIfNeeded: bytes[offset + byte]) << (8 * byte)

@@ -5,7 +5,10 @@ package import SystemIO
 
 /// The fixed part of a record, whose checksum, identity and lengths were right.
 package struct CommitRecord: Equatable, Sendable {
-  package enum Kind: UInt16, Sendable { case batch = 1, seal = 2 }
+  package enum Kind: UInt16, Sendable {
+    case batch = 1
+    case seal = 2
+  }
 
   package var kind: Kind
   package var byteCount: Int
@@ -145,8 +148,9 @@ extension CommitRecord {
     let expected: UInt32 = unsafe record.integer(at: Layout.recordCRC32C)
     let found = unsafe checksum(ofRecord: record, seed: identity.seed)
     guard expected == found else { throw .checksum(expected: expected, found: found) }
-    guard unsafe record[Layout.storeUUID..<(Layout.storeUUID + 16)].elementsEqual(
-      identity.store.bytes),
+    guard
+      unsafe record[Layout.storeUUID..<(Layout.storeUUID + 16)].elementsEqual(
+        identity.store.bytes),
       unsafe record[Layout.collectionUUID..<(Layout.collectionUUID + 16)].elementsEqual(
         identity.collection.bytes),
       unsafe record.integer(at: Layout.shardNumber, as: UInt32.self) == UInt32(identity.number)

@@ -106,8 +106,9 @@ extension NumPyHeader {
   /// - Returns: Exactly ``canonicalByteCount`` bytes, version 1.0.
   package static func canonical(rowCount: Int, dimension: Int, dtype: Dtype) -> [UInt8] {
     precondition(rowCount >= 0 && dimension >= 0)
+    let shape = "(\(rowCount), \(dimension))"
     let dictionary =
-      "{'descr': '\(dtype.rawValue)', 'fortran_order': False, 'shape': (\(rowCount), \(dimension)), }"
+      "{'descr': '\(dtype.rawValue)', 'fortran_order': False, 'shape': \(shape), }"
     let dictionaryByteCount = canonicalByteCount - 10
     var bytes: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0]
     bytes.append(UInt8(dictionaryByteCount))

@@ -1,22 +1,30 @@
 // Finds rows by id in a shard that still grows. Its counterpart for sealed shards: SealedIDIndex.swift.
 
 /// The rows of one shard by the hash of their id; the newest row of a hash first.
+///
+/// An open-addressed table of row numbers: hashes are well mixed already, so that hashing them again, as a
+/// dictionary does, was a twentieth of what a batch cost.
 struct OpenIDIndex {
-  /// The newest row of each hash.
-  private var newestRow: [UInt64: UInt32] = [:]
+  /// The newest row of each hash, at the hash's low bits or behind; `none` where nothing is.
+  private var slots: [UInt32] = []
   /// By row: the row that had the same hash before; `none` for the first.
   private var previousRow: [UInt32] = []
   private var hashes: [UInt64] = []
   private var idOffsets: [UInt32] = []
+  private var usedSlotCount = 0
   private static let none = UInt32.max
+  private static let slotCountMin = 1024
 
   var rowCount: Int { hashes.count }
 
   /// Adds the next row. Rows come in order, without gaps.
   mutating func append(hash: UInt64, idOffset: Int) {
+    if usedSlotCount * 2 >= slots.count { grow() }
     let row = UInt32(hashes.count)
-    let previous = newestRow.updateValue(row, forKey: hash)
-    previousRow.append(previous ?? Self.none)
+    let slot = slot(of: hash)
+    previousRow.append(slots[slot])
+    if slots[slot] == Self.none { usedSlotCount += 1 }
+    slots[slot] = row
     hashes.append(hash)
     idOffsets.append(UInt32(idOffset))
   }
@@ -28,20 +36,30 @@ struct OpenIDIndex {
     idOffsets.append(Self.none)
   }
 
-  /// The rows with this hash, newest first. Different ids can share a hash, so the caller compares ids.
+  /// Where the newest row of a hash is, or where it would be. At least half of the slots are free.
+  private func slot(of hash: UInt64) -> Int {
+    let mask = slots.count - 1
+    var slot = Int(truncatingIfNeeded: hash) & mask
+    while slots[slot] != Self.none, hashes[Int(slots[slot])] != hash { slot = (slot + 1) & mask }
+    return slot
+  }
+
+  private mutating func grow() {
+    let rows = slots.filter { $0 != Self.none }
+    slots = [UInt32](repeating: Self.none, count: max(Self.slotCountMin, slots.count * 2))
+    for row in rows { slots[slot(of: hashes[Int(row)])] = row }
+  }
+
+  /// The rows with this hash, newest first. Different ids can share it, so the caller compares ids.
   func candidates(_ hash: UInt64) -> [IDIndexEntry] {
+    guard !slots.isEmpty else { return [] }
     var found: [IDIndexEntry] = []
-    var row = newestRow[hash] ?? Self.none
+    var row = slots[slot(of: hash)]
     while row != Self.none {
       found.append(IDIndexEntry(hash: hash, row: row, idOffset: idOffsets[Int(row)]))
       row = previousRow[Int(row)]
     }
     return found
-  }
-
-  /// The offset of a row's id in commits.log; nil when its record is damaged.
-  func idOffset(ofRow row: Int) -> Int? {
-    idOffsets[row] == Self.none ? nil : Int(idOffsets[row])
   }
 
   /// All entries in the order of ids.index.

@@ -74,7 +74,8 @@ extension RecoveryPlan {
           tornTail = "records behind a damaged one that was never acknowledged"
           break
         }
-        damage.append(Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
+        damage.append(
+          Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
       }
       if rows.upperBound > watermark, !rowsAreRight(item.record) {
         tornTail = "the rows of batch \(item.record.sequence) did not all reach the disk"

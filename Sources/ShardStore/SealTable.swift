@@ -42,8 +42,11 @@ package struct SealTable: Equatable, Sendable {
   }
 
   /// Reads a file's bytes once and computes all its checksums.
+  ///
+  /// - Parameter alsoRead: Gets every block with its place, while it is in the processor's cache.
   package init(
-    of mapping: any DiskMapping, fileByteCount: Int, seed: UInt32
+    of mapping: any DiskMapping, fileByteCount: Int, seed: UInt32,
+    alsoRead: (Range<Int>, UnsafeRawBufferPointer) -> Void = { _, _ in }
   ) {
     var file: UInt32 = 0
     var blocks: [UInt32] = []
@@ -53,6 +56,7 @@ package struct SealTable: Equatable, Sendable {
       unsafe mapping.withBytes(start..<end) { block in
         file = CRC32C.of(block, continuing: file)
         blocks.append(unsafe Self.checksum(ofBlock: block, index: index, seed: seed))
+        unsafe alsoRead(start..<end, block)
       }
     }
     self.fileByteCount = fileByteCount

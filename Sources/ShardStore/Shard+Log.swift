@@ -56,7 +56,10 @@ extension Shard {
 
   /// A sorted view of a shard's ids as they were at one moment.
   package struct SortedEntries: Sendable {
-    private enum Source { case memory([IDIndexEntry]), file(SealedIDIndex) }
+    private enum Source {
+      case memory([IDIndexEntry])
+      case file(SealedIDIndex)
+    }
     private let source: Source
 
     static func open(_ entries: [IDIndexEntry]) -> SortedEntries {

@@ -10,10 +10,12 @@ extension ShardWriter {
   /// - Parameters:
   ///   - identity: has a number that no shard with an acknowledged batch has.
   ///   - geometry: has room for the first batch.
+  ///   - firstRowCount: rows of that batch; at least their blocks are reserved.
   /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed at the
   ///   next start, or by the next attempt.
   package static func create(
-    _ identity: ShardIdentity, geometry: ShardGeometry, in collection: CollectionLayout,
+    _ identity: ShardIdentity, geometry: ShardGeometry, firstRowCount: Int,
+    in collection: CollectionLayout,
     disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> ShardWriter {
     let layout = collection.newShard(identity.number)
@@ -28,8 +30,9 @@ extension ShardWriter {
     let embeddings = try disk.createFile(layout.embeddings)
     let log = try disk.createFile(layout.log)
     let capacityEnd = geometry.offset(ofRow: geometry.rowCapacity)
-    let embeddingsByteCount = min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount)
-    try extend(embeddings, from: 0, to: embeddingsByteCount)
+    let embeddingsByteCount = try extend(
+      embeddings, from: 0, to: geometry.offset(ofRow: firstRowCount),
+      ahead: min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount))
     try embeddings.write(geometry.header(rowCount: 0).encoded, at: 0)
     try log.write([UInt8](repeating: 0, count: steps.logByteCount), at: 0)
 
@@ -61,6 +64,7 @@ extension ShardWriter {
     try disk.syncDirectory(newLayout.root)
     try disk.rename(newLayout.root, to: collection.shard(number).root)
     try disk.syncDirectory(collection.shards)
+    try disk.syncDirectory(collection.newShards)
   }
 
   /// Removes what an interrupted creation left; nothing in it was acknowledged.
@@ -71,6 +75,7 @@ extension ShardWriter {
     guard try disk.kind(of: layout.root) == .directory else { return }
     // First, so that it cannot come back half empty under the name of a whole one.
     try disk.syncDirectory(collection.shards)
+    try disk.syncDirectory(collection.newShards)
     for name in try disk.names(inDirectory: layout.root) {
       try disk.removeFile(layout.root + "/" + name)
     }

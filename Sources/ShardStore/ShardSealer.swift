@@ -14,47 +14,48 @@ extension Shard {
 
   /// Seals a shard to which nothing is appended any more and whose rows are all durable.
   package func seal(in collection: CollectionLayout, disk: any Disk) throws(SealFailure) {
-    if let damage = firstDamage() {
-      state.withLock { $0.damage.append(damage) }
-      throw .damaged(damage)
-    }
+    let layout = collection.shard(identity.number)
+    var check = BatchCheck(batches: openBatches(), geometry: geometry)
     do throws(DiskError) {
-      let layout = collection.shard(identity.number)
-      let table = try cutAndSum(layout, disk: disk)
-      try Self.writeIndex(openEntries(), layout: layout, identity: identity, disk: disk)
-      try appendSealRecord(table, layout: layout, disk: disk)
-      becomeSealed(table, layout: layout, disk: disk)
+      let table = try cutAndSum(layout, disk: disk, check: &check)
+      if check.damage == nil { try finish(table, layout: layout, disk: disk) }
     } catch {
       throw .disk(error)
     }
+    if let damage = check.damage {
+      state.withLock { $0.damage.append(damage) }
+      throw .damaged(damage)
+    }
   }
 
-  /// The first batch whose rows no longer match: found before the wrong bytes get a right checksum.
-  private func firstDamage() -> Damage? {
-    let batches = state.withLock { state -> [CommittedBatch] in
+  private func finish(
+    _ table: SealTable, layout: ShardLayout, disk: any Disk
+  ) throws(DiskError) {
+    try Self.writeIndex(openEntries(), layout: layout, identity: identity, disk: disk)
+    try appendSealRecord(table, layout: layout, disk: disk)
+    becomeSealed(table, layout: layout, disk: disk)
+  }
+
+  private func openBatches() -> [CommittedBatch] {
+    state.withLock { state in
       guard case .open(_, let batches) = state.phase else { return [] }
       return batches
     }
-    for batch in batches {
-      let found = unsafe embeddings.withBytes(geometry.bytes(ofRows: batch.rows)) {
-        CRC32C.of($0)
-      }
-      if found != batch.rowsCRC32C {
-        return Damage(rows: batch.rows, reason: "their checksum is wrong; found while sealing")
-      }
-    }
-    return nil
   }
 
   /// Gives embeddings.npy its exact size and final header, durably, and computes its checksums.
-  private func cutAndSum(_ layout: ShardLayout, disk: any Disk) throws(DiskError) -> SealTable {
+  private func cutAndSum(
+    _ layout: ShardLayout, disk: any Disk, check: inout BatchCheck
+  ) throws(DiskError) -> SealTable {
     let rowCount = self.rowCount
     let file = try disk.openFile(layout.embeddings, for: .readWrite)
     let byteCount = geometry.offset(ofRow: rowCount)
     try file.write(geometry.header(rowCount: rowCount).encoded, at: 0)
     try file.truncate(toByteCount: byteCount)
     try file.sync()
-    return SealTable(of: embeddings, fileByteCount: byteCount, seed: identity.seed)
+    return unsafe SealTable(of: embeddings, fileByteCount: byteCount, seed: identity.seed) {
+      unsafe check.read($0, $1)
+    }
   }
 
   private func openEntries() -> [IDIndexEntry] {
@@ -119,5 +120,40 @@ extension Shard {
       return nil
     }
     return SealedIDIndex(layout.index, disk: disk, identity: identity)
+  }
+}
+
+/// Compares the rows of batches with their checksums, as the bytes of the file go by: wrong bytes are found
+/// before they get a right checksum.
+private struct BatchCheck {
+  private let batches: [Shard.CommittedBatch]
+  private let geometry: ShardGeometry
+  private var position = 0
+  private var sum: UInt32 = 0
+  private(set) var damage: Damage?
+
+  init(batches: [Shard.CommittedBatch], geometry: ShardGeometry) {
+    self.batches = batches
+    self.geometry = geometry
+  }
+
+  /// The next bytes of the file; `range` says where they are.
+  mutating func read(_ range: Range<Int>, _ bytes: UnsafeRawBufferPointer) {
+    while position < batches.count {
+      let rows = geometry.bytes(ofRows: batches[position].rows)
+      let part = rows.clamped(to: range)
+      guard !part.isEmpty else { return }
+      let start = part.lowerBound - range.lowerBound
+      sum = CRC32C.of(
+        unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<(start + part.count)]),
+        continuing: sum)
+      guard part.upperBound == rows.upperBound else { return }
+      if sum != batches[position].rowsCRC32C, damage == nil {
+        damage = Damage(
+          rows: batches[position].rows, reason: "their checksum is wrong; found while sealing")
+      }
+      position += 1
+      sum = 0
+    }
   }
 }

@@ -212,7 +212,8 @@ extension ShardVerifier {
       return
     }
     guard header.rowCount != contents.plan.rowCount else { return }
-    let text = "the header of embeddings.npy says \(header.rowCount) rows, expected "
+    let text =
+      "the header of embeddings.npy says \(header.rowCount) rows, expected "
       + "\(contents.plan.rowCount)"
     if case .none = contents.seal {
       result.notes.append("\(shardName(result.number)): \(text); advanced at the next start")

@@ -1,8 +1,8 @@
 // Appends batches to one open shard: the writes, the syncs and the watermark of the commit protocol.
 // The order of the calls is the caller's (IngestService/CommitPipeline.swift). Format: docs/shard-format.md.
 
-package import SystemIO
 internal import Synchronization
+package import SystemIO
 
 /// How much is reserved ahead of need. Small numbers are for tests.
 package struct AllocationSteps: Sendable {
@@ -141,9 +141,9 @@ package final class ShardWriter: Sendable {
     let rowsEnd = shard.geometry.offset(ofRow: tail.rowCount)
     if rowsEnd > tail.embeddingsByteCount {
       let capacityEnd = shard.geometry.offset(ofRow: shard.geometry.rowCapacity)
-      let end = max(rowsEnd, min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount))
-      try Self.extend(embeddings, from: tail.embeddingsByteCount, to: end)
-      tail.embeddingsByteCount = end
+      let ahead = min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount)
+      tail.embeddingsByteCount = try Self.extend(
+        embeddings, from: tail.embeddingsByteCount, to: rowsEnd, ahead: ahead)
     }
     if tail.logEnd > tail.logByteCount {
       let end = tail.logEnd + steps.logByteCount
@@ -154,9 +154,29 @@ package final class ShardWriter: Sendable {
     }
   }
 
+  /// Reserves up to `ahead`, or when there is no room for that, up to `end`.
+  ///
+  /// - Returns: the new size.
+  static func extend(
+    _ file: any DiskFile, from start: Int, to end: Int, ahead: Int
+  ) throws(DiskError) -> Int {
+    if ahead > end {
+      do throws(DiskError) {
+        try extend(file, from: start, to: ahead)
+        return ahead
+      } catch {
+        guard error.isOutOfSpace else { throw error }
+      }
+    }
+    try extend(file, from: start, to: end)
+    return end
+  }
+
   /// Where the file system cannot reserve blocks, the size alone is set; a full disk then shows
-  /// in the write or the sync (FAULTS.md B12).
-  static func extend(_ file: any DiskFile, from start: Int, to end: Int) throws(DiskError) {
+  /// in the write or the sync.
+  private static func extend(
+    _ file: any DiskFile, from start: Int, to end: Int
+  ) throws(DiskError) {
     do throws(DiskError) {
       try file.allocate(offset: start, byteCount: end - start)
     } catch {

@@ -27,17 +27,16 @@ package struct CollectionLayout: Sendable {
 
   package var collectionFile: String { root + "/collection.json" }
   package var shards: String { root + "/shards" }
+  /// Where shards are until a batch in them is durable: out of sight of whoever lists `shards`.
+  package var newShards: String { root + "/new" }
 
   package func shard(_ number: Int) -> ShardLayout {
     ShardLayout(root: shards + "/" + ShardIdentity.directoryName(number))
   }
 
-  /// Where a shard is until its first batch is durable.
   package func newShard(_ number: Int) -> ShardLayout {
-    ShardLayout(root: shards + "/" + Self.newPrefix + ShardIdentity.directoryName(number))
+    ShardLayout(root: newShards + "/" + ShardIdentity.directoryName(number))
   }
-
-  package static let newPrefix = ".new-"
 }
 
 package struct ShardLayout: Sendable {

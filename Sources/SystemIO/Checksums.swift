@@ -65,9 +65,9 @@ package enum XXH3 {
     defer { unsafe _ = XXH3_freeState(state) }
     var length = UInt64(first.count).littleEndian
     unsafe XXH3_128bits_reset(state)
-    unsafe XXH3_128bits_update(state, &length, 8)
-    unsafe XXH3_128bits_update(state, first.baseAddress, first.count)
-    unsafe XXH3_128bits_update(state, second.baseAddress, second.count)
+    unsafe xxh3_128_update(state, &length, 8)
+    unsafe xxh3_128_update(state, first.baseAddress, first.count)
+    unsafe xxh3_128_update(state, second.baseAddress, second.count)
     let hash = unsafe XXH3_128bits_digest(state)
     return Digest128(high: hash.high64, low: hash.low64)
   }

@@ -1,6 +1,7 @@
 // The program: one command each for serving, checking, looking and measuring.
 
 import ArgumentParser
+import Foundation
 
 @main
 struct Ingot: ParsableCommand {
@@ -8,7 +9,23 @@ struct Ingot: ParsableCommand {
     commandName: "ingot",
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
-    subcommands: [VerifyCommand.self, StatusCommand.self])
+    subcommands: [
+      ServeCommand.self, VerifyCommand.self, StatusCommand.self, BenchCommand.self,
+      FloorServerCommand.self,
+    ])
+
+  /// Runs a command; its failure is one line on standard error and its exit code.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as Failure {
+      FileHandle.standardError.write(Data("ingot: \(failure)\n".utf8))
+      Foundation.exit(failure.code.rawValue)
+    } catch {
+      exit(withError: error)
+    }
+  }
 }
 
 enum IngotVersion {

@@ -173,12 +173,14 @@ private struct Status: Encodable {
 
   var text: String {
     let head = ["collection", "dimension", "dtype", "rows", "shards", "batches", "bytes"]
-    let cells = [head] + collections.map {
-      [
-        $0.name, "\($0.dimension)", $0.dtype, "\($0.rows)", "\($0.shards)", "\($0.batches)",
-        "\($0.bytes)",
-      ]
-    }
+    let cells =
+      [head]
+      + collections.map {
+        [
+          $0.name, "\($0.dimension)", $0.dtype, "\($0.rows)", "\($0.shards)", "\($0.batches)",
+          "\($0.bytes)",
+        ]
+      }
     let widths = head.indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
     var lines = cells.map { row in
       row.indices.map { column in

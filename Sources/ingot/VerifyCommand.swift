@@ -46,7 +46,7 @@ struct VerifyCommand: ParsableCommand {
 extension StoreProblem {
   /// Says on standard error why a command could not run.
   func exit(printing prefix: String) -> ExitCode {
-    printToStandardError(prefix + reason)
+    printToStandardError("\(prefix)\(self)")
     if case .inUse = self { return .storeInUse }
     return .couldNotRun
   }
@@ -92,7 +92,8 @@ struct VerifyReport {
       place += ", shard " + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
     if !damage.rows.isEmpty {
-      place += ", rows \(damage.rows.lowerBound)..<\(damage.rows.upperBound)"
+      place +=
+        ", rows \(damage.rows.lowerBound)..<\(damage.rows.upperBound)"
         + " (\(damage.rows.count) rows)"
     }
     var lines = ["damaged: \(place): \(damage.reason)"]

@@ -1,4 +1,5 @@
-// Chunked bodies: what is taken, what is refused. The decoder: Sources/HTTPCore/ChunkedBodyDecoder.swift.
+// Chunked bodies: what is taken, what is refused. The decoder:
+// Sources/HTTPCore/ChunkedBodyDecoder.swift.
 
 import HTTPCore
 import Testing
@@ -79,6 +80,20 @@ import Testing
         #expect(error.status == status)
         #expect(error.code == code)
       }
+    }
+  }
+
+  @Test(arguments: valid.indices) func judgesDamagedBodiesTheSameHoweverTheyAreCut(_ seed: Int) {
+    func outcome(_ pieces: [[UInt8]]) -> String {
+      do throws(HTTPError) {
+        guard let decoded = try decode(pieces) else { return "incomplete" }
+        return "\(decoded.data)"
+      } catch { return "\(error)" }
+    }
+    var numbers = SeededNumbers(seed: UInt64(seed))
+    for _ in 0..<300 {
+      let bytes = mutated(Array(Self.valid[seed].wire.utf8), &numbers)
+      #expect(outcome([bytes]) == outcome(bytes.map { [$0] }), "seed \(seed): \(bytes)")
     }
   }
 

@@ -1,4 +1,5 @@
-// The decisions of a connection, without sockets. The machine: Sources/HTTPCore/ConnectionState.swift.
+// The decisions of a connection, without sockets. The machine:
+// Sources/HTTPCore/ConnectionState.swift.
 
 import HTTPCore
 import Testing

@@ -1,4 +1,5 @@
-// The one table of faults, statuses and codes; a case that is missing here is a case nobody checked.
+// The one table of faults, statuses and codes; a case that is missing here is a case nobody
+// checked.
 
 import HTTPCore
 import Testing
@@ -10,6 +11,7 @@ import Testing
     (.badHost(found: "a"), 400, "bad-host"),
     (.badField(found: "a", expected: "b"), 400, "bad-header-field"),
     (.badChunk(found: "a", expected: "b"), 400, "bad-chunk"),
+    (.truncatedBody(found: 1, expected: 2), 400, "truncated-body"),
     (.targetTooLong(byteCountMax: 1), 414, "target-too-long"),
     (.headTooLarge(byteCountMax: 1), 431, "head-too-large"),
     (.tooManyFields(fieldCountMax: 1), 431, "too-many-fields"),
@@ -34,6 +36,17 @@ import Testing
 
   @Test func givesEveryFaultItsOwnCode() {
     #expect(Set(Self.table.map(\.code)).count == Self.table.count)
+  }
+
+  @Test func saysHowMuchOfABodyCame() {
+    let counted = HTTPError.truncatedBody(found: 1, expected: 2)
+    let chunked = HTTPError.truncatedBody(found: 1, expected: nil)
+
+    #expect(
+      "\(counted)"
+        == "request body ended after 1 bytes of data, expected the 2 announced by Content-Length")
+    #expect(
+      "\(chunked)" == "request body ended after 1 bytes of data, expected a last chunk of size 0")
   }
 
   @Test func showsForeignBytesEscapedAndCut() throws {

@@ -35,11 +35,44 @@ func verdict(_ pieces: [[UInt8]], limits: RequestHeadLimits = RequestHeadLimits(
     let head = result.head
     let summary =
       "\(head.method) \(head.path) \(head.pathSegments) \(head.query.items) \(head.fields.all) "
-      + "\(head.contentLength ?? -1) \(head.isChunked) \(head.expectsContinue) \(head.wantsKeepAlive)"
+      + "\(head.contentLength ?? -1) \(head.isChunked) \(head.expectsContinue) "
+      + "\(head.wantsKeepAlive)"
     return Verdict(status: 200, code: "ok", byteCount: result.byteCount, summary: summary)
   } catch {
     return Verdict(status: error.status, code: error.code, byteCount: 0, summary: "\(error)")
   }
+}
+
+/// Numbers that only depend on the seed (SplitMix64).
+struct SeededNumbers: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ (mixed >> 31)
+  }
+}
+
+/// The bytes after one to four random changes, with a liking for the bytes that mean something.
+func mutated(_ bytes: [UInt8], _ numbers: inout SeededNumbers) -> [UInt8] {
+  let telling = Array("\r\n :;,\t\0%/?0aF-+".utf8)
+  var bytes = bytes
+  for _ in 0..<Int.random(in: 1...4, using: &numbers) {
+    let index = Int.random(in: 0..<bytes.count, using: &numbers)
+    let byte = telling[Int.random(in: 0..<telling.count, using: &numbers)]
+    switch Int.random(in: 0..<4, using: &numbers) {
+    case 0: bytes[index] = byte
+    case 1: bytes.insert(byte, at: index)
+    case 2: bytes[index] = UInt8.random(in: 0...255, using: &numbers)
+    default: if bytes.count > 1 { bytes.remove(at: index) }
+    }
+  }
+  return bytes
 }
 
 /// The whole, every split into two, and byte by byte.

@@ -1,4 +1,5 @@
-// Every framing rule, with the exact status and code. The rules: Sources/HTTPCore/RequestFraming.swift.
+// Every framing rule, with the exact status and code. The rules:
+// Sources/HTTPCore/RequestFraming.swift.
 
 import HTTPCore
 import Testing
@@ -127,6 +128,18 @@ import Testing
     #expect(whole.status == status)
     #expect(whole.code == code)
     for cut in everyCut(of: bytes) { #expect(verdict(cut) == whole) }
+  }
+
+  @Test(arguments: valid.indices) func judgesDamagedHeadsTheSameHoweverTheyAreCut(_ seed: Int) {
+    var numbers = SeededNumbers(seed: UInt64(seed))
+    for _ in 0..<300 {
+      let bytes = mutated(Array(Self.valid[seed].utf8), &numbers)
+      let whole = verdict([bytes])
+      let split = Int.random(in: 0...bytes.count, using: &numbers)
+
+      #expect(verdict(bytes.map { [$0] }) == whole, "seed \(seed): \(bytes)")
+      #expect(verdict([Array(bytes[..<split]), Array(bytes[split...])]) == whole, "seed \(seed)")
+    }
   }
 
   @Test func splitsThePathBeforeDecodingIt() throws {

@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct DeadlineTests {
   @Test func answersASlowHead408() throws {
-    try withServer(pathHandler(), configure: { $0.headDeadline = .milliseconds(100) }) { _, port in
+    try withServer(pathHandler(), .with { $0.headDeadline = .milliseconds(100) }) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("GET / HTTP/1.1\r\nHo")
@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test func measuresTheHeadFromItsFirstByteHoweverItDribbles() throws {
-    try withServer(pathHandler(), configure: { $0.headDeadline = .milliseconds(200) }) { _, port in
+    try withServer(pathHandler(), .with { $0.headDeadline = .milliseconds(200) }) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ")
@@ -34,7 +34,7 @@ import Testing
   @Test func answersAStalledBody408AndDropsItsReceiver() throws {
     let drops = Signals<Bool>()
     let handler = TestHandler { _, _ in BodyKeeper(onDrop: { drops.add(true) }) }
-    try withServer(handler, configure: { $0.bodyIdleDeadline = .milliseconds(100) }) { _, port in
+    try withServer(handler, .with { $0.bodyIdleDeadline = .milliseconds(100) }) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
@@ -54,7 +54,7 @@ import Testing
       configuration.bodyBytesPerSecondMin = 1 << 20
       configuration.discardDeadline = .milliseconds(200)
     }
-    try withServer(handler, configure: configure) { _, port in
+    try withServer(handler, .with(configure)) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello")
@@ -68,7 +68,7 @@ import Testing
       configuration.headDeadline = .milliseconds(100)
       configuration.keepAliveDeadline = .milliseconds(100)
     }
-    try withServer(pathHandler(), configure: configure) { _, port in
+    try withServer(pathHandler(), .with(configure)) { _, port in
       let fresh = try TestClient(port: port)
       let idle = try TestClient(port: port)
 
@@ -90,7 +90,7 @@ import Testing
       configuration.headDeadline = .milliseconds(50)
       configuration.keepAliveDeadline = .milliseconds(50)
     }
-    try withServer(handler, configure: configure) { _, port in
+    try withServer(handler, .with(configure)) { _, port in
       let client = try TestClient(port: port)
       let other = try TestClient(port: port)
 
@@ -109,7 +109,7 @@ import Testing
       responder.send(Response(status: 200, body: .bytes([UInt8](repeating: 1, count: 64 << 20))))
       return nil
     }
-    try withServer(handler, configure: { $0.writeStallDeadline = .milliseconds(200) }) { _, port in
+    try withServer(handler, .with { $0.writeStallDeadline = .milliseconds(200) }) { _, port in
       let client = try TestClient(port: port, receiveByteCount: 4096)
 
       try client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -125,7 +125,7 @@ import Testing
       responder.send(.text("no", status: 404))
       return nil
     }
-    try withServer(handler, configure: { $0.discardDeadline = .milliseconds(100) }) { _, port in
+    try withServer(handler, .with { $0.discardDeadline = .milliseconds(100) }) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999\r\n\r\n")

@@ -109,7 +109,7 @@ import Testing
   }
 
   @Test func listensOnBothFamilies() throws {
-    try withServer(pathHandler(), configure: { $0.host = "::" }) { _, port in
+    try withServer(pathHandler(), .with { $0.host = "::" }) { _, port in
       let client = try TestClient(port: port)
 
       try client.send("GET /4 HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -44,6 +44,31 @@ import Testing
     }
   }
 
+  @Test func readsOnAfterALateAnswer() throws {
+    let held = Signals<Responder>()
+    let handler = TestHandler { head, responder in
+      if head.path == "/late" { held.add(responder) } else { responder.send(.text(head.path)) }
+      return nil
+    }
+    try withServer(handler, .with { $0.loopCount = 1 }) { _, port in
+      let (client, other) = (try TestClient(port: port), try TestClient(port: port))
+
+      for _ in 0..<2 {
+        try client.send("GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+        let responder = held.next()
+        try client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        // One exchange of a neighbor later, the loop has seen that there is more to read.
+        try other.send("GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try other.response().text == "/other")
+        #expect(!client.hasInput(within: 0))
+        responder?.send(.text("late"))
+
+        #expect(try client.response().text == "late")
+        #expect(try client.response().text == "/next")
+      }
+    }
+  }
+
   @Test func takesAHeadByteByByte() throws {
     try withServer(pathHandler()) { _, port in
       let client = try TestClient(port: port)
@@ -118,6 +143,49 @@ import Testing
 
       #expect(try client.response().text == "/half")
       #expect(try client.receiveToEnd().isEmpty)
+    }
+  }
+
+  @Test(arguments: ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"])
+  func refusesAHeadThatEndsEarly(start: String) throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n\(start)")
+      client.endOutput()
+
+      #expect(try client.response().text == "/whole")
+      let refusal = try client.response()
+      #expect(refusal.status == 400)
+      #expect(refusal.text == "bad-request-framing")
+      #expect(try client.receiveToEnd().isEmpty)
+    }
+  }
+
+  /// Source: RFC 9112 section 2.2, on clients that send a CRLF too many behind a body.
+  @Test(arguments: ["", "\r\n"]) func closesSilentlyBetweenRequests(rest: String) throws {
+    try withServer(pathHandler()) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /whole HTTP/1.1\r\nHost: a\r\n\r\n\(rest)")
+      client.endOutput()
+
+      #expect(try client.response().text == "/whole")
+      #expect(try client.receiveToEnd().isEmpty)
+    }
+  }
+
+  @Test func keepsAnEncodedSlashInItsSegment() throws {
+    let handler = TestHandler { head, responder in
+      responder.send(.text(head.pathSegments.joined(separator: "|")))
+      return nil
+    }
+    try withServer(handler) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("GET /v1/ids/a%2Fb%2f..%2Fc HTTP/1.1\r\nHost: a\r\n\r\n")
+
+      #expect(try client.response().text == "v1|ids|a/b/../c")
     }
   }
 

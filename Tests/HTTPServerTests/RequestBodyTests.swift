@@ -141,6 +141,35 @@ import Testing
     }
   }
 
+  /// Framing, and what of the body comes before the client ends its output.
+  @Test(arguments: [
+    ("Content-Length: 100", ""), ("Content-Length: 100", "hello"),
+    ("Transfer-Encoding: chunked", ""), ("Transfer-Encoding: chunked", "5\r\nhel"),
+    ("Transfer-Encoding: chunked", "5\r\nhello\r\n"),
+    ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n"),
+  ]) func refusesABodyThatEndsEarly(framing: String, body: String) throws {
+    let drops = Signals<Bool>()
+    let handler = TestHandler { _, _ in
+      BodyKeeper(
+        onDrop: { drops.add(true) },
+        onFinish: { _, _ in Issue.record("a cut body was taken for whole") })
+    }
+    try withServer(handler) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n\(body)")
+      client.endOutput()
+      let response = try client.response()
+
+      #expect(response.status == 400)
+      #expect(response.text == "truncated-body")
+      #expect(response.has("Connection: close"))
+      #expect(try client.receiveToEnd().isEmpty)
+      #expect(drops.next() == true)
+      #expect(handler.reports.next()?.status == 400)
+    }
+  }
+
   @Test func dropsTheReceiverWhenTheClientDies() throws {
     let (begins, drops) = (Signals<Bool>(), Signals<Bool>())
     let handler = TestHandler { _, _ in
@@ -156,6 +185,26 @@ import Testing
       #expect(drops.count == 0)
       client.close()
 
+      #expect(drops.next() == true)
+    }
+  }
+
+  @Test func answersInTheMiddleOfABodyFromAnotherThread() throws {
+    let begins = Signals<Responder>()
+    let drops = Signals<Bool>()
+    let handler = TestHandler { _, responder in
+      begins.add(responder)
+      return BodyKeeper(onDrop: { drops.add(true) })
+    }
+    try withServer(handler) { _, port in
+      let client = try TestClient(port: port)
+
+      try client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhello")
+      begins.next()?.send(.text("enough", status: 429))
+      let response = try client.response()
+
+      #expect(response.status == 429)
+      #expect(response.has("Connection: close"))
       #expect(drops.next() == true)
     }
   }

@@ -22,13 +22,16 @@ struct ReceivedResponse {
 final class TestClient {
   private let number: Int32
   private var buffered: [UInt8] = []
+  /// Bytes at the front of `buffered` that are used up.
+  private var start = 0
   private var isOpen = true
 
   /// - Parameters:
   ///   - receiveByteCount: Size of the kernel's receive buffer; small makes a slow reader.
   ///   - leavesNoDescriptor: Lowers the limit of this process to the descriptors that are open now.
   init(port: UInt16, receiveByteCount: Int32? = nil, leavesNoDescriptor: Bool = false) throws {
-    number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    // Closed on exec: a process started by another test must not keep the connection alive.
+    number = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     if leavesNoDescriptor {
       var limit = rlimit()
       getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -93,27 +96,31 @@ final class TestClient {
     var bytes = [UInt8](repeating: 0, count: 256 << 10)
     let count = recv(number, &bytes, bytes.count, 0)
     guard count >= 0 else { throw ClientError(operation: "recv", code: errno) }
+    if start > 1 << 20 {
+      buffered.removeFirst(start)
+      start = 0
+    }
     buffered += bytes[..<count]
     return count > 0
   }
 
   private func take(_ byteCount: Int) throws -> [UInt8] {
-    while buffered.count < byteCount {
+    while buffered.count - start < byteCount {
       guard try receive() else { throw ClientError(operation: "recv: early end", code: 0) }
     }
-    defer { buffered.removeFirst(byteCount) }
-    return Array(buffered[..<byteCount])
+    defer { start += byteCount }
+    return Array(buffered[start..<(start + byteCount)])
   }
 
   private func takeThrough(_ mark: String) throws -> String {
     let mark = Array(mark.utf8)
-    var index = 0
+    var length = mark.count
     while true {
-      while index + mark.count <= buffered.count {
-        if buffered[index..<(index + mark.count)].elementsEqual(mark) {
-          return String(decoding: try take(index + mark.count), as: UTF8.self)
+      while start + length <= buffered.count {
+        if buffered[..<(start + length)].suffix(mark.count).elementsEqual(mark) {
+          return String(decoding: try take(length), as: UTF8.self)
         }
-        index += 1
+        length += 1
       }
       guard try receive() else { throw ClientError(operation: "recv: early end", code: 0) }
     }
@@ -122,8 +129,8 @@ final class TestClient {
   /// Everything up to the end of the connection.
   func receiveToEnd() throws -> [UInt8] {
     while try receive() {}
-    defer { buffered = [] }
-    return buffered
+    defer { (buffered, start) = ([], 0) }
+    return Array(buffered[start...])
   }
 
   /// The next response, with the body its head announces.

@@ -98,14 +98,21 @@ extension Response {
   }
 }
 
+extension HTTPServerConfiguration {
+  /// The defaults on two loops, and what the test changes.
+  static func with(_ change: (inout HTTPServerConfiguration) -> Void) -> HTTPServerConfiguration {
+    var configuration = HTTPServerConfiguration()
+    configuration.loopCount = 2
+    change(&configuration)
+    return configuration
+  }
+}
+
 /// Runs a server on a port of its own for the length of `body`.
 func withServer(
-  _ handler: TestHandler, configure: (inout HTTPServerConfiguration) -> Void = { _ in },
+  _ handler: TestHandler, _ configuration: HTTPServerConfiguration = .with { _ in },
   _ body: (HTTPServer, UInt16) throws -> Void
 ) throws {
-  var configuration = HTTPServerConfiguration()
-  configuration.loopCount = 2
-  configure(&configuration)
   let server = HTTPServer(configuration: configuration, handler: handler)
   try server.start()
   defer { server.stop() }

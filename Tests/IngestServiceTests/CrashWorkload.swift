@@ -29,7 +29,8 @@ struct CrashWorkload: CustomStringConvertible {
 
   /// Every number of batches up to three, with batches that fit together and batches that do not.
   static let all: [CrashWorkload] = {
-    let counts = [[1], [3], [1, 1], [1, 3], [3, 1], [3, 3]]
+    let counts =
+      [[1], [3], [1, 1], [1, 3], [3, 1], [3, 3]]
       + [[1, 1, 1], [1, 1, 3], [3, 1, 3], [3, 3, 3], [1, 3, 3], [5, 1, 1]]
     return counts.flatMap { rowCounts in
       Schedule.allCases.map { CrashWorkload(rowCounts: rowCounts, schedule: $0) }

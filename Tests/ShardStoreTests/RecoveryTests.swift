@@ -46,7 +46,8 @@ import Testing
     #expect(opened.shard.rowCount == 5)
     #expect(opened.tornTail?.contains("batch 3") == true)
     #expect(opened.writer != nil)
-    #expect(try fixture.bytes(fixture.layout().embeddings).count == fixture.geometry.offset(ofRow: 5))
+    #expect(
+      try fixture.bytes(fixture.layout().embeddings).count == fixture.geometry.offset(ofRow: 5))
   }
 
   @Test func takesBatchesAgainBehindACutTail() throws {
@@ -72,7 +73,9 @@ import Testing
       try fixture.overwrite(
         fixture.layout().embeddings, at: 0, with: fixture.geometry.header(rowCount: 0).encoded)
     }
-    let (logBefore, first) = (try fixture.bytes(fixture.layout().log), try fixture.recordOffsets()[0])
+    let (logBefore, first) = (
+      try fixture.bytes(fixture.layout().log), try fixture.recordOffsets()[0]
+    )
     fixture.flipBit((first + 90) * 8, in: fixture.layout().log)
 
     let opened = try fixture.open()

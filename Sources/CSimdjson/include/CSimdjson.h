@@ -85,8 +85,9 @@ csimdjson_status csimdjson_decode_line(
 csimdjson_status csimdjson_decode_ids(
     csimdjson_decoder *decoder, const void *text, size_t byte_count);
 
-/// Walks a columns document and converts every number of "embeddings" to double, and nothing else: what
-/// the benchmark compares the decoder with. `capacity` is how many bytes can be read from `body`.
+/// Walks a columns document and converts every number of "embeddings" to double, and nothing else:
+/// what the benchmark compares the decoder with. `capacity` is how many bytes can be read from
+/// `body`.
 csimdjson_status csimdjson_parse_only(
     const void *body, size_t byte_count, size_t capacity, size_t *number_count);
 

@@ -26,8 +26,9 @@ extension BodyDecoder {
 
   /// Reads rows into memory that is large enough.
   ///
-  /// A body of n commas holds at most n + 1 numbers written out, so that much is tried first. Base64 has
-  /// fewer commas; three bytes for each four of the body are enough for that, on a second try.
+  /// A body of n commas holds at most n + 1 numbers written out, so that much is tried first.
+  /// Base64 has fewer commas; three bytes for each four of the body are enough for that, on a
+  /// second try.
   private func withRows(
     of body: BodyBytes, read: (borrowing JSONRows) throws(BodyError) -> Bool
   ) throws(BodyError) -> (Embeddings, IDCollector) {

@@ -16,8 +16,8 @@ extension BodyDecoder {
 
   /// Ids as a `.npy` array, as a JSON array, or as lines of text.
   ///
-  /// The part's type decides between JSON and text. A part without one is JSON when it starts with a
-  /// bracket; a `.npy` array is known by its first bytes, which are not UTF-8, under any type.
+  /// The part's type decides between JSON and text. A part without one is JSON when it starts with
+  /// a bracket; a `.npy` array is known by its first bytes, which are not UTF-8, under any type.
   private func ids(in part: MultipartPart, rowCount: Int) throws(BodyError) -> IDCollector {
     let content = part.content
     if content[0] == 0x93 {
@@ -40,7 +40,8 @@ extension BodyDecoder {
     return reader.ids()
   }
 
-  /// One id per line; the last line may end or not. Lines beyond the rows count once, as a mismatch.
+  /// One id per line; the last line may end or not. Lines beyond the rows count once, as a
+  /// mismatch.
   private func lines(of content: BodyBytes, rowCount: Int) -> IDCollector {
     var ids = IDCollector(expecting: rowCount)
     var start = 0

@@ -4,8 +4,9 @@ package import ShardStore
 
 /// Decodes bodies for one collection.
 ///
-/// A batch comes out whole and checked, or an error that says what to send instead. Rows that lie in the
-/// body as the collection stores them are used there: the batch keeps the body's memory alive.
+/// A batch comes out whole and checked, or an error that says what to send instead. Rows that lie
+/// in the body as the collection stores them are used there: the batch keeps the body's memory
+/// alive.
 package struct BodyDecoder: Sendable {
   package var expectation: BodyExpectation
   /// For members that must be inflated and for rows that arrive as text.

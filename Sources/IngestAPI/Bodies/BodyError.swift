@@ -1,4 +1,5 @@
-// Why a body is refused. Status, code and offenders: BodyError+Problem.swift. Text: BodyError+Detail.swift.
+// Why a body is refused. Status, code and offenders: BodyError+Problem.swift. Text:
+// BodyError+Detail.swift.
 
 package import ShardStore
 

@@ -15,8 +15,8 @@ package enum BodyFormat: Sendable, Equatable {
   /// RFC 2046 section 5.1.1.
   package static let boundaryByteCountMax = 70
 
-  /// - Parameter contentType: A `Content-Type` value. Parameters other than the boundary are ignored;
-  ///   nothing is guessed from the body, so `application/octet-stream` is refused.
+  /// - Parameter contentType: A `Content-Type` value. Parameters other than the boundary are
+  ///   ignored; nothing is guessed from the body, so `application/octet-stream` is refused.
   package init(contentType: String) throws(BodyError) {
     guard let value = HeaderParameters(contentType) else {
       throw .unsupportedMediaType(found: contentType)

@@ -1,4 +1,5 @@
-// The memory that bodies lie in while they are decoded. The server's pool conforms to these protocols.
+// The memory that bodies lie in while they are decoded. The server's pool conforms to these
+// protocols.
 
 /// Memory that holds one body, received or decoded, and frees it when it goes away.
 package protocol BodyMemory: AnyObject, Sendable {

@@ -12,8 +12,8 @@ package struct ContentDigest: Sendable, Equatable {
   /// The four bytes of the checksum, most significant first.
   package let crc32c: [UInt8]?
 
-  /// - Parameter headerValue: A dictionary such as `sha-256=:…base64…:`. Algorithms other than sha-256
-  ///   and crc32c are ignored.
+  /// - Parameter headerValue: A dictionary such as `sha-256=:…base64…:`. Algorithms other than
+  ///   sha-256 and crc32c are ignored.
   package init(headerValue: String) throws(BodyError) {
     var digests: [String: [UInt8]] = [:]
     for item in headerValue.utf8.split(
@@ -84,12 +84,18 @@ extension ContentDigest {
   }
 }
 
-private enum SHA256 {
-  static func of(_ bytes: BodyBytes) -> [UInt8] {
+enum SHA256 {
+  static func of(_ bytes: BodyBytes) -> [UInt8] { unsafe of(bytes.buffer) }
+
+  static func of(_ bytes: [UInt8]) -> [UInt8] {
+    unsafe bytes.withUnsafeBytes { unsafe of($0) }
+  }
+
+  private static func of(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
     var digest = [UInt8](repeating: 0, count: 32)
     var digestByteCount: UInt32 = 0
     let status = unsafe EVP_Digest(
-      bytes.buffer.baseAddress, bytes.count, &digest, &digestByteCount, EVP_sha256(), nil)
+      bytes.baseAddress, bytes.count, &digest, &digestByteCount, EVP_sha256(), nil)
     precondition(status == 1 && digestByteCount == 32, "SHA-256 is not available")
     return digest
   }

@@ -6,17 +6,20 @@ internal import ShardStore
 ///
 /// A number is not finite when all its exponent bits are set. Adding the lowest exponent bit to the
 /// masked exponent then carries into the sign bit and nowhere else, so one AND, one ADD and one OR
-/// per block decide.
+/// decide for all numbers of a 64-bit word, and the compiler makes vectors of the words.
 enum Finiteness {
   /// - Parameter rows: Whole numbers of `dtype`, at any alignment.
   @safe
   static func holds(for rows: UnsafeRawBufferPointer, dtype: Dtype) -> Bool {
     switch dtype {
     case .float32:
-      allFinite(
-        rows, block: SIMD32<UInt32>.self, exponentMask: 0x7F80_0000, lowestExponentBit: 0x0080_0000)
+      unsafe allFinite(
+        rows, exponentMask: 0x7F80_0000_7F80_0000, lowestExponentBits: 0x0080_0000_0080_0000,
+        signBits: 0x8000_0000_8000_0000)
     case .float16:
-      allFinite(rows, block: SIMD64<UInt16>.self, exponentMask: 0x7C00, lowestExponentBit: 0x0400)
+      unsafe allFinite(
+        rows, exponentMask: 0x7C00_7C00_7C00_7C00, lowestExponentBits: 0x0400_0400_0400_0400,
+        signBits: 0x8000_8000_8000_8000)
     }
   }
 
@@ -35,30 +38,22 @@ enum Finiteness {
     return offenders
   }
 
-  @inline(__always)
-  @safe
-  private static func allFinite<Block: SIMD>(
-    _ bytes: UnsafeRawBufferPointer, block: Block.Type, exponentMask: Block.Scalar,
-    lowestExponentBit: Block.Scalar
-  ) -> Bool where Block.Scalar: FixedWidthInteger & UnsignedInteger {
-    let mask = Block(repeating: exponentMask)
-    let one = Block(repeating: lowestExponentBit)
-    let blockByteCount = MemoryLayout<Block>.size
-    var carries = Block(repeating: 0)
-    var offset = 0
-    while offset <= bytes.count - blockByteCount {
-      let numbers = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Block.self)
-      carries |= (numbers & mask) &+ one
-      offset += blockByteCount
+  private static func allFinite(
+    _ bytes: UnsafeRawBufferPointer, exponentMask: UInt64, lowestExponentBits: UInt64,
+    signBits: UInt64
+  ) -> Bool {
+    var carries: UInt64 = 0
+    let wordCount = bytes.count / 8
+    for word in 0..<wordCount {
+      let numbers = unsafe bytes.loadUnaligned(fromByteOffset: word &* 8, as: UInt64.self)
+      carries |= (numbers & exponentMask) &+ lowestExponentBits
     }
-    var carry: Block.Scalar = 0
-    for lane in carries.indices { carry |= carries[lane] }
-    let scalarByteCount = MemoryLayout<Block.Scalar>.size
-    while offset <= bytes.count - scalarByteCount {
-      let number = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: Block.Scalar.self)
-      carry |= (number & exponentMask) &+ lowestExponentBit
-      offset += scalarByteCount
+    // What is left is less than a word; zeros in the rest of it are finite.
+    var last: UInt64 = 0
+    for offset in (wordCount * 8)..<bytes.count {
+      last = unsafe last | UInt64(bytes[offset]) << UInt64((offset - wordCount * 8) * 8)
     }
-    return carry.leadingZeroBitCount > 0
+    carries |= (last & exponentMask) &+ lowestExponentBits
+    return carries & signBits == 0
   }
 }

@@ -1,4 +1,5 @@
-// Header values of the form name; key=value; key="value", as in Content-Type and Content-Disposition.
+// Header values of the form name; key=value; key="value", as in Content-Type and
+// Content-Disposition.
 
 /// A value and its parameters, parsed strictly.
 ///
@@ -11,7 +12,8 @@ struct HeaderParameters {
 
   subscript(key: String) -> String? { parameters.first { $0.key == key }?.value }
 
-  /// - Returns: `nil` for what breaks the grammar, repeats a key, or is not ASCII outside of quotes.
+  /// - Returns: `nil` for what breaks the grammar, repeats a key, or is not ASCII outside of
+  /// quotes.
   init?(_ text: String) {
     var rest = Array(text.utf8)[...]
     Self.skipSpace(&rest)

@@ -1,4 +1,5 @@
-// Rows and ids out of JSON text: the only file that calls the simdjson shim. Formats: BodyDecoder+JSON.swift.
+// Rows and ids out of JSON text: the only file that calls the simdjson shim. Formats:
+// BodyDecoder+JSON.swift.
 
 internal import CSimdjson
 internal import ShardStore

@@ -1,4 +1,5 @@
-// multipart/form-data, split strictly into its parts. What the parts mean: BodyDecoder+Multipart.swift.
+// multipart/form-data, split strictly into its parts. What the parts mean:
+// BodyDecoder+Multipart.swift.
 
 /// One part of a form.
 struct MultipartPart {
@@ -10,7 +11,8 @@ struct MultipartPart {
 
 /// The parts of a form.
 ///
-/// Strict where readers differ: no preamble, no epilogue, CRLF only, no folded header lines, no name twice.
+/// Strict where readers differ: no preamble, no epilogue, CRLF only, no folded header lines, no
+/// name twice.
 ///
 /// Source: RFC 7578; RFC 2046 section 5.1.1.
 struct MultipartBody {

@@ -1,5 +1,5 @@
-// A whole .npy file inside a body: header checked, data as long as the header says. Used by npz, npy
-// and multipart bodies.
+// A whole .npy file inside a body: header checked, data as long as the header says. Used by npz,
+// npy and multipart bodies.
 
 internal import ShardStore
 

@@ -94,8 +94,8 @@ private struct Inflater: ~Copyable {
     }
   }
 
-  /// One call of zlib. Once `output` is full, one more byte goes nowhere, so that a stream which goes on
-  /// too long shows: `produced` is then larger than the output.
+  /// One call of zlib. Once `output` is full, one more byte goes nowhere, so that a stream which
+  /// goes on too long shows: `produced` is then larger than the output.
   private func step(
     _ input: UnsafeRawBufferPointer, _ consumed: inout Int,
     _ output: UnsafeMutableRawBufferPointer, _ produced: inout Int

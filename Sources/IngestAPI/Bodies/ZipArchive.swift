@@ -1,10 +1,11 @@
-// A strict reader of zip archives, as far as npz needs them. Members' contents: ZipArchive+Contents.swift.
+// A strict reader of zip archives, as far as npz needs them. Members' contents:
+// ZipArchive+Contents.swift.
 
 /// The members of a zip archive that lies in a body.
 ///
-/// The central directory is the truth; every local header must agree with it, no two members may share a
-/// byte, and nothing may lie between the directory and the end record. What two readers could read
-/// differently is refused.
+/// The central directory is the truth; every local header must agree with it, no two members may
+/// share a byte, and nothing may lie between the directory and the end record. What two readers
+/// could read differently is refused.
 ///
 /// Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3.6 to 4.5.3; the offsets are those of its tables.
 struct ZipArchive {

@@ -111,8 +111,8 @@ struct ZipMember {
     .brokenZip(reason: "\(shownName)'s own header disagrees with the directory")
   }
 
-  /// The length of the data descriptor at `offset`, which has four forms: with a signature or without,
-  /// with lengths of 4 bytes or 8.
+  /// The length of the data descriptor at `offset`, which has four forms: with a signature or
+  /// without, with lengths of 4 bytes or 8.
   private func descriptorByteCount(in body: BodyBytes, at offset: Int) throws(BodyError) -> Int {
     for start in [offset + 4, offset] {
       if start > offset, body.integer(UInt32.self, at: offset) != 0x0807_4B50 { continue }

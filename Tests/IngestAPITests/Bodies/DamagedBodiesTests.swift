@@ -1,5 +1,5 @@
-// Damaged bodies: cut at every byte, every bit flipped, mutated at random. Nothing traps, and nothing
-// that differs from what was sent becomes a batch.
+// Damaged bodies: cut at every byte, every bit flipped, mutated at random. Nothing traps, and
+// nothing that differs from what was sent becomes a batch.
 
 import Testing
 
@@ -74,8 +74,8 @@ struct Sample: CustomTestStringConvertible, Sendable {
     }
   }
 
-  /// Only bits that mean nothing may change without notice: versions, times, attributes, and in a deflate
-  /// stream those that fill its last byte or describe symbols that do not occur.
+  /// Only bits that mean nothing may change without notice: versions, times, attributes, and in a
+  /// deflate stream those that fill its last byte or describe symbols that do not occur.
   @Test(arguments: Sample.archives)
   func noticesEveryFlip(sample: Sample) throws {
     let original = try sample.decode(sample.bytes)

@@ -84,6 +84,8 @@ import Testing
     (#"{"ids":[1],"embeddings":[[01,2]]}"#, "bad-json"),
     (#"{"ids":[1],"embeddings":[[1.,2]]}"#, "bad-json"),
     (#"{"ids":[1],"embeddings":[[1 2]]}"#, "bad-json"),
+    (#"{"ids":[1],"embeddings":[[1,2,3 4]]}"#, "bad-json"),
+    (#"{"ids":[1],"embeddings":[[1,2,3,4}]}"#, "bad-json"),
     (#"{"ids":[1],"embeddings":[[1,2],]}"#, "bad-json"),
     (#"{"ids":[1],"embeddings":[[1,2,]]}"#, "bad-json"),
     (#"{"ids":[1],"embeddings":["AACAPwAAAL8"]}"#, "bad-base64"),

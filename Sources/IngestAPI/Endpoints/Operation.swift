@@ -1,0 +1,241 @@
+// For those who run the server: health, disk, integrity, limits, index, the API description.
+
+internal import COpenAPI
+internal import HTTPCore
+internal import HTTPServer
+internal import IngestService
+internal import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+// MARK: - Health
+
+extension IngestAPI {
+  /// Why batches are not taken now; nil when they are.
+  private var reasonNotWritable: String? {
+    if isDraining { return "the server is draining" }
+    if let failure = service.health.snapshot.failure { return failure }
+    if service.admission.isReserveReached(service.admission.space) {
+      return "the disk reserve is reached"
+    }
+    return nil
+  }
+
+  func health(_ call: Call) -> (any BodyReceiver)? {
+    let health = service.health.snapshot
+    let damagedRows = service.collections.reduce(0) { $0 + $1.damagedRowCount }
+    let unusable = service.collections.reduce(0) { $0 + $1.unusableShards.count }
+    let reason = reasonNotWritable
+    let isWarning = damagedRows > 0 || unusable > 0 || !health.notes.isEmpty
+    let status = reason != nil ? "fail" : isWarning ? "warn" : "pass"
+    let checks = JSON.object([
+      ("writable", Self.check(reason == nil, output: reason)),
+      (
+        "durable-write",
+        .object([
+          ("status", .string(health.failure == nil ? "pass" : "fail")),
+          ("observedValue", .optional(health.secondsSinceDurableWrite)),
+          ("observedUnit", .string("s since the last one")),
+        ])
+      ),
+      (
+        "rows",
+        Self.check(
+          damagedRows == 0 && unusable == 0,
+          output: damagedRows == 0 && unusable == 0
+            ? nil : "\(damagedRows) damaged rows, \(unusable) shards that cannot be opened")
+      ),
+      (
+        "start",
+        .object([
+          ("status", .string(health.notes.isEmpty ? "pass" : "warn")),
+          ("output", .array(health.notes.map { .string($0) })),
+        ])
+      ),
+    ])
+    return call.answer(
+      .json(
+        .object([("status", .string(status)), ("checks", checks)]),
+        status: reason == nil ? 200 : 503, type: "application/health+json"))
+  }
+
+  private static func check(_ isGood: Bool, output: String?) -> JSON {
+    .object([
+      ("status", .string(isGood ? "pass" : "fail")), ("output", .optional(output)),
+    ])
+  }
+
+  func liveness(_ call: Call) -> (any BodyReceiver)? {
+    call.answer(
+      .json(.object([("status", .string("pass"))]), type: "application/health+json"))
+  }
+
+  func readiness(_ call: Call) -> (any BodyReceiver)? {
+    let reason = reasonNotWritable
+    return call.answer(
+      .json(
+        .object([
+          ("status", .string(reason == nil ? "pass" : "fail")),
+          ("output", .optional(reason)),
+        ]), status: reason == nil ? 200 : 503, type: "application/health+json"))
+  }
+}
+
+extension Collection {
+  /// Rows that were acknowledged and cannot be served.
+  var damagedRowCount: Int {
+    shards.reduce(0) { sum, shard in
+      sum + shard.summary.damage.reduce(0) { $0 + $1.rows.count }
+    }
+  }
+}
+
+// MARK: - Disk and integrity
+
+extension IngestAPI {
+  func disk(_ call: Call) -> (any BodyReceiver)? {
+    guard let space = service.admission.space else {
+      return call.answer(
+        Problem(
+          status: 500, code: "storage-failed", detail: "the disk cannot be asked for its space",
+          isRetryable: true))
+    }
+    let reserve = service.configuration.diskReserveByteCount
+    let rows = service.metrics.appendedRowCount.load(ordering: .relaxed)
+    let bytes = service.metrics.appendedByteCount.load(ordering: .relaxed)
+    let bytesPerRow = rows > 0 ? Double(bytes) / Double(rows) : nil
+    let room = max(0, space.freeByteCount - reserve)
+    let bytesPerSecond = Double(bytes) / max(1, started.duration(to: .now).seconds)
+    return call.answer(
+      .json(
+        .object([
+          ("total_bytes", .integer(space.totalByteCount)),
+          ("free_bytes", .integer(space.freeByteCount)),
+          ("free_inodes", .optional(space.freeInodeCount)),
+          ("reserve_bytes", .integer(reserve)),
+          ("resume_bytes", .integer(service.configuration.diskResumeByteCount)),
+          ("accepting", .bool(!service.admission.isReserveReached(space))),
+          ("bytes_per_row", .optional(bytesPerRow)),
+          ("rows_until_reserve", .optional(bytesPerRow.map { Int(Double(room) / $0) })),
+          (
+            "seconds_until_reserve",
+            .optional(bytesPerSecond > 0 ? Double(room) / bytesPerSecond : nil)
+          ),
+        ])))
+  }
+
+  func integrity(_ call: Call) -> (any BodyReceiver)? {
+    var shards: [JSON] = []
+    var isClean = true
+    var rowCount = 0
+    for collection in service.collections {
+      for shard in collection.shards {
+        let summary = shard.summary
+        rowCount += summary.rowCount
+        isClean = isClean && summary.damage.isEmpty
+        shards.append(Self.integrity(of: summary, in: collection))
+      }
+      for (number, reason) in collection.unusableShards.sorted(by: { $0.key < $1.key }) {
+        isClean = false
+        shards.append(
+          .object([
+            ("collection", .string(collection.name)), ("shard", .integer(number)),
+            ("state", .string("quarantined")), ("rows", .integer(0)), ("crc32c", .null),
+            ("reason", .string(reason)),
+          ]))
+      }
+    }
+    let status = isClean ? 200 : call.head.query.first("fail_on") == "corrupt" ? 500 : 200
+    return call.answer(
+      .json(
+        .object([
+          ("status", .string(isClean ? "clean" : "damaged")), ("rows", .integer(rowCount)),
+          ("shards", .array(shards)),
+        ]), status: status))
+  }
+
+  private static func integrity(of shard: Shard.Summary, in collection: Collection) -> JSON {
+    let state =
+      shard.isSealed ? "sealed" : collection.growingShard == shard.number ? "open" : "closed"
+    return .object([
+      ("collection", .string(collection.name)),
+      ("shard", .integer(shard.number)),
+      ("state", .string(state)),
+      ("rows", .integer(shard.rowCount)),
+      ("crc32c", .optional(shard.fileCRC32C?.hexadecimal)),
+      ("first_sequence", .integer(shard.firstSequence)),
+      ("last_sequence", .integer(shard.lastSequence)),
+      (
+        "damaged",
+        .array(
+          shard.damage.map {
+            .object([
+              ("first_row", .integer($0.rows.lowerBound)), ("rows", .integer($0.rows.count)),
+              ("reason", .string($0.reason)),
+            ])
+          })
+      ),
+    ])
+  }
+}
+
+// MARK: - What there is
+
+extension IngestAPI {
+  func limits(_ call: Call) -> (any BodyReceiver)? {
+    let service = self.service.configuration
+    let server = serverConfiguration
+    let body = configuration.limits
+    return call.answer(
+      .json(
+        .object([
+          ("max_body_bytes", .integer(configuration.bodyByteCountMax)),
+          ("max_decoded_bytes", .integer(body.decodedByteCountMax)),
+          ("in_flight_bytes", .integer(service.inFlightByteCountMax)),
+          ("shard_bytes", .integer(service.shardByteCount)),
+          ("disk_reserve_bytes", .integer(service.diskReserveByteCount)),
+          ("max_id_bytes", .integer(IDList.idByteCountMax)),
+          ("max_rows_per_batch", .integer(body.rowCountMax)),
+          ("max_dimension", .integer(body.dimensionMax)),
+          ("max_json_depth", .integer(body.jsonDepthMax)),
+          ("max_head_bytes", .integer(server.head.headByteCountMax)),
+          ("max_target_bytes", .integer(server.head.targetByteCountMax)),
+          ("max_header_fields", .integer(server.head.fieldCountMax)),
+          ("max_connections", .integer(server.connectionCountMax)),
+          ("head_seconds", .number(server.headDeadline.seconds)),
+          ("body_idle_seconds", .number(server.bodyIdleDeadline.seconds)),
+          ("keep_alive_seconds", .number(server.keepAliveDeadline.seconds)),
+          ("drain_seconds", .number(server.drainDeadline.seconds)),
+        ])))
+  }
+
+  func openAPI(_ call: Call) -> (any BodyReceiver)? {
+    let bytes = unsafe [UInt8](
+      UnsafeBufferPointer(
+        start: openapi_document_start(), count: Int(openapi_document_byte_count)))
+    return call.answer(
+      Response(
+        status: 200, fields: HTTPFields([("Content-Type", "application/yaml")]),
+        body: .bytes(bytes)))
+  }
+
+  func index(_ call: Call) -> (any BodyReceiver)? {
+    let links = Route.all.filter { $0.method == "GET" && !$0.path.contains("{") }
+    return call.answer(
+      .json(
+        .object([
+          ("name", .string("ingot")),
+          ("version", .string(configuration.version)),
+          (
+            "links",
+            .object(
+              links.map {
+                (
+                  name: $0.path == "/" ? "self" : String($0.path.dropFirst()),
+                  value: .string($0.path)
+                )
+              })
+          ),
+        ])))
+  }
+}

@@ -1,0 +1,50 @@
+# Fixtures: a fresh store, a server on it, a client of it. Every server is ended by its pid and must drain.
+import os
+
+import pytest
+
+from client import Client
+from server_process import BINARY, ServerProcess
+
+
+def pytest_sessionstart(session):
+    if not os.access(BINARY, os.X_OK):
+        pytest.exit(f"{BINARY} is not there: build it, or set INGOT_BINARY", returncode=2)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def launch(store, tmp_path):
+    """Starts servers: `launch("--shard-bytes", "1MiB")`, `launch(store=other, env={…})`."""
+    servers = []
+
+    def start(*flags, store=store, **options):
+        # The log is never on the store's disk, which a test may fill.
+        log_path = tmp_path / f"server-{len(servers)}.log"
+        servers.append(ServerProcess(store, *flags, log_path=log_path, **options))
+        return servers[-1].start()
+
+    yield start
+    problems = []
+    for server in servers:
+        if server.process is None:
+            continue
+        died = server.process.poll()
+        code = server.terminate()
+        if died is not None or code != 0:
+            problems.append(f"pid ended with {code}; log:\n{server.log_tail()}")
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def server(launch):
+    return launch()
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)

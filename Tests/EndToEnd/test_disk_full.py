@@ -1,0 +1,157 @@
+# Promise: a full disk is a state, not a crash: 507 before anything is written, reads go on, writing resumes by itself.
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from client import Client, load, npz, rows_of, same_bits
+from server_process import verify
+
+DISK_BYTES = 64 << 20
+FILLER_BYTES = 20 << 20
+BATCH_ROWS, DIMENSION = 1024, 256
+BATCH_BYTES = BATCH_ROWS * DIMENSION * 4
+RESUME_SECONDS = 5
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 MiB in memory; unmounted whatever happens."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "ingot-test", str(folder)],
+        capture_output=True, text=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def launch_on(small_disk, launch):
+    def start(*flags):
+        return launch(*flags, "--shard-bytes", "8MiB", store=small_disk / "store")
+    return start
+
+
+def fill(path, byte_count):
+    with open(path, "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, byte_count)
+
+
+def batch(number):
+    ids = np.arange(number * BATCH_ROWS, (number + 1) * BATCH_ROWS)
+    return npz(ids=ids, embeddings=rows_of(BATCH_ROWS, DIMENSION, number))
+
+
+def fill_with_batches(client):
+    """Posts batches until one is refused; gives how many were stored, and the refusal."""
+    for number in range(2 * DISK_BYTES // BATCH_BYTES):
+        response = client.put_batch(f"b{number}", batch(number))
+        if response.status_code != 201:
+            return number, response
+    pytest.fail("more was stored than the disk can hold")
+
+
+def assert_refused(response):
+    assert response.status_code == 507, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["code"] == "disk-full" and problem["retryable"] is True
+    assert problem["needed_bytes"] > 0 and problem["free_bytes"] >= 0
+    assert int(response.headers["Retry-After"]) >= 0
+
+
+def assert_readable(client, count):
+    assert client.get("/livez").status_code == 200
+    assert client.row_count() == count * BATCH_ROWS
+    for number in (0, count // 2, count - 1):
+        assert client.receipt(f"b{number}").status_code == 200
+        rows = load(client.fetch(range(number * BATCH_ROWS, number * BATCH_ROWS + 5)).content)
+        assert same_bits(rows["embeddings"], rows_of(BATCH_ROWS, DIMENSION, number)[:5])
+
+
+def seconds_until_stored(client, number):
+    started = time.monotonic()
+    while True:
+        response = client.put_batch(f"b{number}", batch(number))
+        if response.status_code == 201:
+            return time.monotonic() - started
+        assert_refused(response)
+        assert time.monotonic() - started < 4 * RESUME_SECONDS, "writing did not resume"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("reserve", ["8MiB", "0"])
+def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve):
+    server = launch_on("--disk-reserve", reserve)
+    client = Client(server.url)
+    fill(small_disk / "filler", FILLER_BYTES)
+
+    count, refusal = fill_with_batches(client)
+
+    assert count > 5
+    assert_refused(refusal)
+    assert_readable(client, count)
+    assert client.get("/disk").json()["accepting"] is False
+    assert client.get("/readyz").status_code == 503
+    for _ in range(20):
+        assert_refused(client.put_batch(f"b{count}", batch(count)))
+    assert client.receipt(f"b{count}").status_code == 404
+
+    (small_disk / "filler").unlink()
+    assert seconds_until_stored(client, count) < RESUME_SECONDS
+    assert client.get("/readyz").status_code == 200
+    assert_readable(client, count + 1)
+    assert server.terminate() == 0
+    assert verify(server.store).returncode == 0
+
+
+@pytest.mark.parametrize("reserve", ["4MiB", "0"])
+def test_another_program_takes_the_last_byte(small_disk, launch_on, reserve):
+    server = launch_on("--disk-reserve", reserve)
+    client = Client(server.url)
+    for number in range(3):
+        assert client.put_batch(f"b{number}", batch(number)).status_code == 201
+    free = os.statvfs(small_disk)
+    fill(small_disk / "filler", free.f_bavail * free.f_frsize)
+
+    count = 3
+    for _ in range(2 * DISK_BYTES // BATCH_BYTES):  # space that was reserved before may still be used
+        response = client.put_batch(f"b{count}", batch(count))
+        if response.status_code != 201:
+            break
+        count += 1
+
+    assert_refused(response)
+    assert_readable(client, count)
+    (small_disk / "filler").unlink()
+    assert seconds_until_stored(client, count) < RESUME_SECONDS
+    assert server.terminate() == 0
+    assert verify(server.store).returncode == 0
+
+
+def test_crash_on_a_full_disk_loses_nothing(small_disk, launch_on):
+    server = launch_on("--disk-reserve", "0")
+    count, _ = fill_with_batches(Client(server.url))
+    free = os.statvfs(small_disk)
+    if free.f_bavail:
+        fill(small_disk / "filler", free.f_bavail * free.f_frsize)
+    server.kill()
+
+    server.start()
+
+    client = Client(server.url)
+    assert_readable(client, count)
+    assert_refused(client.put_batch(f"b{count}", batch(count)))
+    Path(small_disk / "filler").unlink(missing_ok=True)
+    assert server.terminate() == 0
+    assert verify(server.store).returncode == 0

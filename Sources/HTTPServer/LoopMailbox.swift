@@ -57,7 +57,7 @@ final class LoopMailbox: Sendable {
 
   func takeAll() -> [LoopMessage] {
     state.withLock { state in
-      defer { state.messages = [] }
+      defer { state = State() }
       return state.messages
     }
   }
@@ -65,8 +65,6 @@ final class LoopMailbox: Sendable {
   /// The eventfd is readable: make it quiet again.
   func acknowledgeWakeUp() {
     var count: UInt64 = 0
-    // Before the read, so that a post in between wakes once too often rather than never.
-    state.withLock { $0.isWoken = false }
     _ = unsafe read(wakeUp.number, &count, 8)
   }
 }

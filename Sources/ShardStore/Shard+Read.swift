@@ -8,6 +8,12 @@ package struct RowDamaged: Error, Equatable, Sendable {
   package let shard: Int
   package let rows: Range<Int>
   package let reason: String
+
+  package init(shard: Int, rows: Range<Int>, reason: String) {
+    self.shard = shard
+    self.rows = rows
+    self.reason = reason
+  }
 }
 
 extension Shard {

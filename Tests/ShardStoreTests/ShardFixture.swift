@@ -58,7 +58,8 @@ struct ShardFixture {
   /// A shard with these batches, durable and visible. Batch numbers go on from `firstSequence`.
   func write(_ rowCounts: [Int], number: Int = 0, firstSequence: Int = 1) throws -> ShardWriter {
     let writer = try ShardWriter.create(
-      identity(number), geometry: geometry, in: collection, disk: disk, steps: steps)
+      identity(number), geometry: geometry, firstRowCount: 1, in: collection, disk: disk,
+      steps: steps)
     for (index, rowCount) in rowCounts.enumerated() {
       let written = try writer.write([batch(firstSequence + index, rowCount: rowCount)])
       try writer.syncRows()

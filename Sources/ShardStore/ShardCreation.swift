@@ -62,6 +62,8 @@ extension ShardWriter {
     let number = shard.identity.number
     let newLayout = collection.newShard(number)
     try disk.syncDirectory(newLayout.root)
+    // A name that is not durable cannot be durably given away.
+    try disk.syncDirectory(collection.newShards)
     try disk.rename(newLayout.root, to: collection.shard(number).root)
     try disk.syncDirectory(collection.shards)
     try disk.syncDirectory(collection.newShards)

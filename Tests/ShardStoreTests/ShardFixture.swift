@@ -25,6 +25,7 @@ struct ShardFixture {
     try! disk.makeDirectory(StoreLayout(root: "").collections)
     try! disk.makeDirectory(collection.root)
     try! disk.makeDirectory(collection.shards)
+    try! disk.makeDirectory(collection.newShards)
     for path in ["/", StoreLayout(root: "").collections, collection.root] {
       try! disk.syncDirectory(path)
     }

@@ -182,10 +182,12 @@ import Testing
     let store = RealStore()
     let open = try store.open()
 
-    let problem = #expect(throws: StoreProblem.self) { _ = try StoreVerifier.lock(root: store.root) }
+    let problem = #expect(throws: StoreProblem.self) {
+      _ = try StoreVerifier.lock(root: store.root)
+    }
     open.close()
 
-    #expect(problem?.reason.contains("\(getpid())") == true)
+    #expect(problem?.description.contains("\(getpid())") == true)
   }
 
   @Test func refusesAFolderThatIsNoStore() throws {

@@ -26,8 +26,7 @@ extension Shard {
     } catch {
       return nil
     }
-    entries.sort()
-    return entries
+    return entries.sortedByHash()
   }
 
   /// Reads the durable records from an offset on.

@@ -20,7 +20,7 @@ package struct ShardHeader: Equatable, Sendable {
     NumPyHeader.canonical(rowCount: rowCount, dimension: dimension, dtype: dtype)
   }
 
-  /// The header in `bytes`, when they are of a shard that can be and exactly what ``encoded`` writes for some row count.
+  /// The header in `bytes`, when they are exactly what ``encoded`` writes for a row count that can be.
   package init?(_ bytes: [UInt8], dimension: Int, dtype: Dtype) {
     self.init(rowCount: 0, dimension: dimension, dtype: dtype)
     guard bytes.count == Self.byteCount else { return nil }

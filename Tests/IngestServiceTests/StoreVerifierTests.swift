@@ -185,7 +185,7 @@ import Testing
     let problem = #expect(throws: StoreProblem.self) { _ = try StoreVerifier.lock(root: store.root) }
     open.close()
 
-    #expect(problem?.reason.contains("\(getpid())") == true)
+    #expect(problem?.description.contains("\(getpid())") == true)
   }
 
   @Test func refusesAFolderThatIsNoStore() throws {

@@ -200,7 +200,11 @@ extension SimulatedDisk {
 
   package func names(inDirectory path: String) throws(DiskError) -> [String] {
     try perform("opendir", path) { state throws(DiskError) in
-      state.names(try state.node(path)).keys.sorted()
+      let node = try state.node(path)
+      guard state.isDirectory(node) else {
+        throw DiskError(operation: "opendir", path: path, code: ENOTDIR)
+      }
+      return state.names(node).keys.sorted()
     }
   }
 

@@ -32,6 +32,7 @@ final class SimulatedFile: DiskFile {
 
   func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
     let copy = unsafe [UInt8](bytes)
+    guard !copy.isEmpty else { return }
     try disk.perform("pwrite", path) { state throws(DiskError) in
       if offset + copy.count > state.bytes(node).count {
         state.change(.resize(node: node, byteCount: offset + copy.count))
@@ -63,7 +64,8 @@ final class SimulatedFile: DiskFile {
 
   func map(byteCount: Int) throws(DiskError) -> any DiskMapping {
     try disk.perform("mmap", path) { state throws(DiskError) in
-      SimulatedMapping(disk: disk, node: node, byteCount: byteCount)
+      guard byteCount > 0 else { throw DiskError(operation: "mmap", path: path, code: EINVAL) }
+      return SimulatedMapping(disk: disk, node: node, byteCount: byteCount)
     }
   }
 }

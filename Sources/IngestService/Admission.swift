@@ -99,14 +99,15 @@ package final class Admission: Sendable {
         guard space.freeByteCount > full + Self.recoveredByteCountMin else { return true }
         state.fullAtFreeByteCount = nil
       }
-      let free = space.freeByteCount - neededByteCount
+      // What is needed does not count here: one large body that does not fit does not stop the small ones.
+      state.isReserveReached =
+        space.freeByteCount
+        < (state.isReserveReached
+          ? configuration.diskResumeByteCount : configuration.diskReserveByteCount)
       let threshold =
         state.isReserveReached
         ? configuration.diskResumeByteCount : configuration.diskReserveByteCount
-      // One large body that does not fit does not stop the small ones.
-      if neededByteCount == 0 || space.freeByteCount < threshold {
-        state.isReserveReached = space.freeByteCount < threshold
-      }
+      let free = space.freeByteCount - neededByteCount
       return free < threshold || space.freeInodeCount == 0
     }
   }

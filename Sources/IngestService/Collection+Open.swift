@@ -18,6 +18,7 @@ extension Collection {
     disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> Collection {
     let collection = layout.collection(name)
+    try refuseWhatIsThere(collection, disk: disk)
     let uuid = StoreUUID.random()
     for directory in [collection.root, collection.shards, collection.newShards]
     where try disk.kind(of: directory) == nil {
@@ -35,6 +36,20 @@ extension Collection {
       name: name, opener: opener, shards: [],
       writing: Writing(writer: nil, nextShard: 0, nextSequence: 1, durableSequence: 0),
       unusable: [:])
+  }
+
+  /// A collection that cannot be opened is not created over: its shards belong to the UUID that it had.
+  private static func refuseWhatIsThere(
+    _ collection: CollectionLayout, disk: any Disk
+  ) throws(DiskError) {
+    var names: [String] = []
+    if try disk.kind(of: collection.shards) == .directory {
+      names = try disk.names(inDirectory: collection.shards)
+    }
+    let isFileThere = try disk.kind(of: collection.collectionFile) != nil
+    guard names.isEmpty, !isFileThere else {
+      throw .alreadyThere("create a collection over one that cannot be opened:", collection.root)
+    }
   }
 
   /// Opens all shards, the last first: what a shard's log holds can depend on the shard behind it.

@@ -16,6 +16,11 @@ extension DiskError {
 
   package var isAlreadyThere: Bool { code == EEXIST }
 
+  /// What would be replaced is not to be lost.
+  package static func alreadyThere(_ operation: String, _ path: String) -> DiskError {
+    DiskError(operation: operation, path: path, code: EEXIST)
+  }
+
   package static func last(_ operation: String, _ path: String) -> DiskError {
     DiskError(operation: operation, path: path, code: errno)
   }

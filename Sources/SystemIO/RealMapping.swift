@@ -10,7 +10,9 @@ final class RealMapping: DiskMapping {
   private nonisolated(unsafe) let start: UnsafeRawPointer
 
   init(_ descriptor: borrowing Descriptor, byteCount: Int, path: String) throws(DiskError) {
-    guard byteCount > 0,
+    // Asked before the call, which would leave an older errno: nothing can be mapped of an empty file.
+    guard byteCount > 0 else { throw DiskError(operation: "mmap", path: path, code: EINVAL) }
+    guard
       let address = unsafe mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor.number, 0),
       unsafe address != MAP_FAILED
     else { throw .last("mmap", path) }

@@ -34,10 +34,15 @@ final class RealStore: Sendable {
     let service = try IngestService.open(
       root: root, configuration: configuration, lock: try IngestService.lock(root: root),
       logger: logger)
-    let collection = try service.createCollection(
-      "c", dimension: Self.dimension, dtype: .float32
-    ).collection
-    return OpenStore(service: service, collection: collection)
+    do throws(IngestError) {
+      let collection = try service.createCollection(
+        "c", dimension: Self.dimension, dtype: .float32
+      ).collection
+      return OpenStore(service: service, collection: collection)
+    } catch {
+      service.close()
+      throw error
+    }
   }
 
   /// A store with these batches, closed: batch n has the ids `n-ROW` and the batch id `batch-n`.

@@ -1,5 +1,5 @@
 // In C for `target_clones`: the loader picks the widest version that the processor has. 1 MiB on an AMD EPYC:
-// 50 µs with the vectors that every x86-64 has.
+// 8 µs, and 17 µs with the vectors that every x86-64 has.
 #include "CFiniteness.h"
 
 #include <string.h>

@@ -165,7 +165,9 @@ extension SimulatedDisk {
         throw DiskError(operation: "rename", path: path, code: ENOENT)
       }
       if let replaced = state.names(to)[newName], replaced != node {
-        let code = state.isDirectory(node) ? state.problem(removingDirectory: replaced)
+        let code =
+          state.isDirectory(node)
+          ? state.problem(removingDirectory: replaced)
           : state.isDirectory(replaced) ? EISDIR : nil
         if let code { throw DiskError(operation: "rename", path: path, code: code) }
       }

@@ -3,11 +3,12 @@
 
 import DiskSimulation
 import Glibc
-@testable import IngestService
 import ShardStore
 import Synchronization
 import SystemIO
 import Testing
+
+@testable import IngestService
 
 @Suite struct PipelineFaultTests {
   enum Mode: CaseIterable {
@@ -189,8 +190,10 @@ struct FaultRun {
       var reader = shard.logReader(from: 0)
       while let found = try? reader.next() {
         guard let number = Self.number(found.record.batchID), known[number] != nil else { continue }
-        let receipt = acknowledged[number] ?? Receipt(
-          found.record, shard: shard.identity.number, collection: "c")
+        let receipt =
+          acknowledged[number]
+          ?? Receipt(
+            found.record, shard: shard.identity.number, collection: "c")
         receipts.acknowledged.withLock { $0[number] = receipt }
       }
     }

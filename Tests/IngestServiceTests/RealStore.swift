@@ -49,7 +49,9 @@ final class RealStore: Sendable {
   static func with(_ rowCounts: [Int]) throws -> (store: RealStore, receipts: [Receipt]) {
     let store = RealStore()
     let open = try store.open()
-    let receipts = try rowCounts.enumerated().map { try open.append($0, rowCount: $1).get().receipt }
+    let receipts = try rowCounts.enumerated().map {
+      try open.append($0, rowCount: $1).get().receipt
+    }
     open.close()
     return (store, receipts)
   }

@@ -182,7 +182,9 @@ import Testing
     let store = RealStore()
     let open = try store.open()
 
-    let problem = #expect(throws: StoreProblem.self) { _ = try StoreVerifier.lock(root: store.root) }
+    let problem = #expect(throws: StoreProblem.self) {
+      _ = try StoreVerifier.lock(root: store.root)
+    }
     open.close()
 
     #expect(problem?.description.contains("\(getpid())") == true)

@@ -44,6 +44,12 @@ final class SealedIDIndex: Sendable {
     return head.bytes
   }
 
+  /// An index without a file.
+  init(_ entries: [IDIndexEntry], identity: ShardIdentity) {
+    mapping = BytesInMemory(bytes: Self.encoded(entries, identity: identity))
+    count = entries.count
+  }
+
   /// Maps and checks an index.
   ///
   /// - Returns: nil when it is missing, damaged, of another shard, or not of `rowCount` rows: it is

@@ -7,22 +7,23 @@ struct SealedShard {
   let table: SealTable
   let seed: UInt32
   /// Reads ids.index, or makes it again; only when somebody looks for an id.
-  private let loadIndex: @Sendable () -> SealedIDIndex?
+  private let loadIndex: @Sendable () -> SealedIDIndex
   private var loadedIndex: SealedIDIndex?
   /// One bit per block: its checksum was right since it was mapped.
   private var checkedBlocks: [UInt64]
 
-  init(table: SealTable, seed: UInt32, loadIndex: @escaping @Sendable () -> SealedIDIndex?) {
+  init(table: SealTable, seed: UInt32, loadIndex: @escaping @Sendable () -> SealedIDIndex) {
     self.table = table
     self.loadIndex = loadIndex
     self.seed = seed
     checkedBlocks = [UInt64](repeating: 0, count: (table.blockCRC32Cs.count + 63) / 64)
   }
 
-  /// Nil when the index is neither readable nor can be made again.
-  mutating func index() -> SealedIDIndex? {
-    if loadedIndex == nil { loadedIndex = loadIndex() }
-    return loadedIndex
+  mutating func index() -> SealedIDIndex {
+    if let loadedIndex { return loadedIndex }
+    let index = loadIndex()
+    loadedIndex = index
+    return index
   }
 
   /// The first block of a byte range whose checksum is wrong; blocks that were right are not read again.

@@ -4,29 +4,45 @@ internal import Synchronization
 internal import SystemIO
 
 extension Shard {
-  /// Entries for ids.index from the log alone; nil when a record is damaged.
-  func indexEntriesFromLog() -> [IDIndexEntry]? {
+  /// Entries for ids.index from the log alone.
+  ///
+  /// - Returns: `isWhole` is false when records are damaged; their rows are left out.
+  static func indexEntries(
+    _ records: LogReader, of log: any DiskMapping, identity: ShardIdentity
+  ) -> (entries: [IDIndexEntry], isWhole: Bool) {
     var entries: [IDIndexEntry] = []
-    var reader = logReader(from: 0)
-    do throws(CommitRecord.Problem) {
-      while let found = try reader.next() {
-        guard
-          let ids = IDList(
-            checkedBytes: LogReader.payload(of: found, in: log), count: found.record.rowCount)
-        else { return nil }
-        let start = found.offset + found.record.payloadOffset
-        for row in 0..<ids.count {
-          entries.append(
-            IDIndexEntry(
-              hash: ids.hash(row, seed: identity.idHashSeed),
-              row: UInt32(found.record.firstRow + row),
-              idOffset: UInt32(start + Int(ids.offsets[row]))))
-        }
+    var isWhole = true
+    var reader = records
+    while true {
+      do throws(CommitRecord.Problem) {
+        guard let found = try reader.next() else { break }
+        isWhole = append(found, of: log, identity: identity, to: &entries) && isWhole
+      } catch {
+        isWhole = false
+        guard reader.skipDamage() else { break }
       }
-    } catch {
-      return nil
     }
-    return entries.sortedByHash()
+    return (entries.sortedByHash(), isWhole)
+  }
+
+  /// - Returns: false when the ids of the record are malformed.
+  static func append(
+    _ found: LogReader.Found, of log: any DiskMapping, identity: ShardIdentity,
+    to entries: inout [IDIndexEntry]
+  ) -> Bool {
+    guard
+      let ids = IDList(
+        checkedBytes: LogReader.payload(of: found, in: log), count: found.record.rowCount)
+    else { return false }
+    let start = found.offset + found.record.payloadOffset
+    let seed = identity.idHashSeed
+    for row in 0..<ids.count {
+      entries.append(
+        IDIndexEntry(
+          hash: ids.hash(row, seed: seed), row: UInt32(found.record.firstRow + row),
+          idOffset: UInt32(start + Int(ids.offsets[row]))))
+    }
+    return true
   }
 
   /// Reads the durable records from an offset on.
@@ -48,7 +64,7 @@ extension Shard {
         return .open(index.sortedEntries())
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return sealed.index().map { .sealed($0) } ?? .open([])
+        return .sealed(sealed.index())
       }
     }
   }

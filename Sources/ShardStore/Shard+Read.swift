@@ -28,7 +28,7 @@ extension Shard {
         return (index.candidates(hash), state.rowCount)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return (sealed.index()?.candidates(hash) ?? [], state.rowCount)
+        return (sealed.index().candidates(hash), state.rowCount)
       }
     }
     let match = candidates.first { entry in

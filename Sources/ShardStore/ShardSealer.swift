@@ -108,22 +108,30 @@ extension Shard {
   }
 
   func becomeSealed(_ table: SealTable, layout: ShardLayout, disk: any Disk) {
-    let sealed = SealedShard(table: table, seed: identity.seed) { [self] in
-      indexMadeAgainIfNeeded(layout: layout, disk: disk)
+    // The index is loaded while the state is locked, so all that it needs is taken along.
+    let (log, identity, logEnd) = (log, identity, state.withLock { $0.logEnd })
+    let sealed = SealedShard(table: table, seed: identity.seed) {
+      let records = LogReader(log, identity: identity, range: 0..<logEnd)
+      return Self.index(madeFrom: records, of: log, layout: layout, identity: identity, disk: disk)
     }
     state.withLock { $0.phase = .sealed(sealed) }
   }
 
   /// Opens ids.index; when it is lost or damaged, makes it again from the log.
-  func indexMadeAgainIfNeeded(layout: ShardLayout, disk: any Disk) -> SealedIDIndex? {
+  ///
+  /// Where it cannot be written, and where the log is damaged, it is kept in memory: what it knows is found,
+  /// and no file claims to be whole.
+  private static func index(
+    madeFrom records: LogReader, of log: any DiskMapping, layout: ShardLayout,
+    identity: ShardIdentity, disk: any Disk
+  ) -> SealedIDIndex {
     if let index = SealedIDIndex(layout.index, disk: disk, identity: identity) { return index }
-    guard let entries = indexEntriesFromLog() else { return nil }
-    do throws(DiskError) {
-      try Self.writeIndex(entries, layout: layout, identity: identity, disk: disk)
-    } catch {
-      return nil
+    let (entries, isWhole) = indexEntries(records, of: log, identity: identity)
+    if isWhole {
+      try? writeIndex(entries, layout: layout, identity: identity, disk: disk)
+      if let index = SealedIDIndex(layout.index, disk: disk, identity: identity) { return index }
     }
-    return SealedIDIndex(layout.index, disk: disk, identity: identity)
+    return SealedIDIndex(entries, identity: identity)
   }
 }
 

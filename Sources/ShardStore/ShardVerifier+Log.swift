@@ -2,36 +2,10 @@
 
 internal import SystemIO
 
-/// A log in memory. Bytes that could not be read are zero, so that their record is damaged.
-///
-/// At most ``ShardGeometry/logByteCountMax`` bytes, as the log itself.
-final class LogCopy: DiskMapping {
-  private let bytes: [UInt8]
-
-  init(bytes: [UInt8]) { self.bytes = bytes }
-
-  var byteCount: Int { bytes.count }
-
-  func withBytes<Result, Failure: Error>(
-    _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
-  ) throws(Failure) -> Result {
-    let outcome = unsafe bytes.withUnsafeBytes { all -> Swift.Result<Result, Failure> in
-      do throws(Failure) {
-        return .success(try unsafe body(UnsafeRawBufferPointer(rebasing: all[range])))
-      } catch {
-        return .failure(error)
-      }
-    }
-    return try outcome.get()
-  }
-
-  /// The last bytes; fewer when there are not as many.
-  func suffix(_ count: Int) -> [UInt8] { [UInt8](bytes.suffix(count)) }
-}
-
 extension ShardVerifier {
-  /// Reads the log, leaving out what cannot be read.
-  func readLog(_ number: Int, _ result: inout ShardVerification) throws(DiskError) -> LogCopy {
+  /// Reads the log. Bytes that cannot be read become zero, so that their record is damaged.
+  func readLog(_ number: Int, _ result: inout ShardVerification) throws(DiskError) -> BytesInMemory
+  {
     let file = try opener.disk.openFile(opener.collection.shard(number).log, for: .read)
     let byteCount = try file.byteCount()
     result.byteCount += byteCount
@@ -49,12 +23,12 @@ extension ShardVerifier {
       }
       progress(count)
     }
-    return LogCopy(bytes: bytes)
+    return BytesInMemory(bytes: bytes)
   }
 
   /// The seal record at the end of a log, when it is right.
   static func wholeSeal(
-    _ log: LogCopy, identity: ShardIdentity
+    _ log: BytesInMemory, identity: ShardIdentity
   ) -> (record: CommitRecord, table: SealTable)? {
     guard
       let byteCount = SealTable.recordByteCount(ofTrailer: log.suffix(SealTable.trailerByteCount)),
@@ -71,7 +45,7 @@ extension ShardVerifier {
   /// Whether a log that has no right seal record was sealed once: it ends with the word of a seal, or with
   /// a record that calls itself a seal and fills the file. A seal that is torn does neither, since the file
   /// is cut to its size after the record was written.
-  static func claimsSeal(_ log: LogCopy, logEnd: Int) -> Bool {
+  static func claimsSeal(_ log: BytesInMemory, logEnd: Int) -> Bool {
     if log.suffix(SealTable.trailer.count) == SealTable.trailer { return true }
     guard log.byteCount - logEnd >= CommitRecord.Layout.batchID else { return false }
     return unsafe log.withBytes(logEnd..<log.byteCount) { bytes in
@@ -176,17 +150,9 @@ extension ShardVerifier {
   ) -> [IDIndexEntry] {
     var entries: [IDIndexEntry] = []
     entries.reserveCapacity(result.rowCount)
-    let seed = contents.identity.idHashSeed
     for found in contents.plan.records {
-      guard let ids = IDList(checkedBytes: result.idBytes(of: found), count: found.record.rowCount)
-      else { continue }
-      let start = found.offset + found.record.payloadOffset
-      for row in 0..<ids.count {
-        entries.append(
-          IDIndexEntry(
-            hash: ids.hash(row, seed: seed), row: UInt32(found.record.firstRow + row),
-            idOffset: UInt32(start + Int(ids.offsets[row]))))
-      }
+      // Malformed ids were reported with their record.
+      _ = Shard.append(found, of: contents.log, identity: contents.identity, to: &entries)
     }
     entries.sort()
     return entries

@@ -17,7 +17,7 @@ package struct ShardVerification: Sendable {
   package var records: [LogReader.Found] = []
   package var damage: [ShardDamage] = []
   package var notes: [String] = []
-  private var log = LogCopy(bytes: [])
+  private var log = BytesInMemory(bytes: [])
 
   package var firstSequence: Int? { records.first?.record.sequence }
   package var batchCount: Int { records.count }
@@ -29,7 +29,7 @@ package struct ShardVerification: Sendable {
 
   init(_ number: Int) { self.number = number }
 
-  mutating func keep(_ plan: RecoveryPlan, of log: LogCopy) {
+  mutating func keep(_ plan: RecoveryPlan, of log: BytesInMemory) {
     self.log = log
     records = plan.records
     rowCount = plan.rowCount
@@ -86,7 +86,7 @@ package struct ShardVerifier {
     noteForeignFiles(&result)
     let rows = openRows(number)
     result.byteCount += rows.byteCount
-    let log: LogCopy
+    let log: BytesInMemory
     do throws(DiskError) { log = try readLog(number, &result) } catch {
       let rowCount = max(rows.header?.rowCount ?? 0, evidence.catalogRowCount)
       result.damage.append(
@@ -156,7 +156,7 @@ struct ShardContents {
 
   let identity: ShardIdentity
   let geometry: ShardGeometry
-  let log: LogCopy
+  let log: BytesInMemory
   let seal: Seal
   let plan: RecoveryPlan
 }
@@ -178,7 +178,7 @@ extension ShardVerifier {
   }
 
   private func contents(
-    _ number: Int, log: LogCopy, rows: RowsFile, evidence: Evidence
+    _ number: Int, log: BytesInMemory, rows: RowsFile, evidence: Evidence
   ) -> ShardContents {
     let identity = opener.identity(number)
     let whole = Self.wholeSeal(log, identity: identity)

@@ -167,7 +167,7 @@ final class CatalogFile: Sendable {
     #expect(throws: CatalogError.self) { try catalog.batch(collection: "c", id: "batch-1") }
   }
 
-  @Test(arguments: ["shard = 'text'", "content_digest = 1.5", "batch_id = x'ff'", "ids = 3"])
+  @Test(arguments: ["first_row = 'text'", "content_digest = 1.5", "batch_id = x'ff'", "ids = 3"])
   func survivesAValueOfAnotherType(change: String) throws {
     let catalog = try damaged(change)
 

@@ -2,6 +2,7 @@
 
 import DiskSimulation
 import ShardStore
+import Synchronization
 import SystemIO
 
 /// One collection of small shards with fixed UUIDs, clock and contents.
@@ -155,4 +156,16 @@ final class RowMemory: @unchecked Sendable {
   }
 
   deinit { bytes.deallocate() }
+}
+
+/// Counts the operations of a disk, for faults at each of them.
+final class OperationCounter: Sendable {
+  private let value = Mutex(0)
+
+  func next() -> Int {
+    value.withLock { value in
+      defer { value += 1 }
+      return value
+    }
+  }
 }

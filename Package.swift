@@ -24,13 +24,14 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
   ],
   targets: [
-    // C libraries from Debian, and the two C++ and C shims.
+    // C libraries from Debian, and what Swift cannot say.
     .systemLibrary(name: "CLinux"),
     .systemLibrary(name: "CISAL", providers: [.apt(["libisal-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "COpenAPI"),
+    .target(name: "CFiniteness"),
     .target(
       name: "CSimdjson", cxxSettings: [.define("NDEBUG", .when(configuration: .release))],
       linkerSettings: [.linkedLibrary("simdjson")]),
@@ -69,7 +70,7 @@ let package = Package(
       name: "IngestAPI",
       dependencies: [
         "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
-        "CSimdjson", "CZlib", "CCrypto", "COpenAPI",
+        "CSimdjson", "CZlib", "CCrypto", "COpenAPI", "CFiniteness",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),

@@ -2,8 +2,9 @@
 
 /// The rows of one shard by the hash of their id; the newest row of a hash first.
 ///
-/// An open-addressed table of row numbers: hashes are well mixed already, so that hashing them again, as a
-/// dictionary does, was a twentieth of what a batch cost.
+/// An open-addressed table of row numbers: hashes are well mixed already and need no second hashing. The table
+/// is brought up to date by the next look-up and not by every batch, which made a twentieth of its cost: a
+/// shard that nobody asks never needs it.
 struct OpenIDIndex {
   /// The newest row of each hash, at the hash's low bits or behind; `none` where nothing is.
   private var slots: [UInt32] = []
@@ -12,6 +13,8 @@ struct OpenIDIndex {
   private var hashes: [UInt64] = []
   private var idOffsets: [UInt32] = []
   private var usedSlotCount = 0
+  /// Rows before this one are in the table.
+  private var indexedRowCount = 0
   private static let none = UInt32.max
   private static let slotCountMin = 1024
 
@@ -19,21 +22,30 @@ struct OpenIDIndex {
 
   /// Adds the next row. Rows come in order, without gaps.
   mutating func append(hash: UInt64, idOffset: Int) {
-    if usedSlotCount * 2 >= slots.count { grow() }
-    let row = UInt32(hashes.count)
-    let slot = slot(of: hash)
-    previousRow.append(slots[slot])
-    if slots[slot] == Self.none { usedSlotCount += 1 }
-    slots[slot] = row
     hashes.append(hash)
     idOffsets.append(UInt32(idOffset))
   }
 
   /// Adds a row whose commit record is damaged, so that its id is not known here.
   mutating func appendUnknown() {
-    previousRow.append(Self.none)
     hashes.append(0)
     idOffsets.append(Self.none)
+  }
+
+  /// Puts the rows that came since the last look-up into the table.
+  private mutating func indexNewRows() {
+    for row in indexedRowCount..<hashes.count {
+      guard idOffsets[row] != Self.none else {
+        previousRow.append(Self.none)
+        continue
+      }
+      if usedSlotCount * 2 >= slots.count { grow() }
+      let slot = slot(of: hashes[row])
+      previousRow.append(slots[slot])
+      if slots[slot] == Self.none { usedSlotCount += 1 }
+      slots[slot] = UInt32(row)
+    }
+    indexedRowCount = hashes.count
   }
 
   /// Where the newest row of a hash is, or where it would be. At least half of the slots are free.
@@ -51,7 +63,8 @@ struct OpenIDIndex {
   }
 
   /// The rows with this hash, newest first. Different ids can share it, so the caller compares ids.
-  func candidates(_ hash: UInt64) -> [IDIndexEntry] {
+  mutating func candidates(_ hash: UInt64) -> [IDIndexEntry] {
+    indexNewRows()
     guard !slots.isEmpty else { return [] }
     var found: [IDIndexEntry] = []
     var row = slots[slot(of: hash)]
@@ -70,7 +83,6 @@ struct OpenIDIndex {
       entries.append(
         IDIndexEntry(hash: hashes[row], row: UInt32(row), idOffset: idOffsets[row]))
     }
-    entries.sort()
-    return entries
+    return entries.sortedByHash()
   }
 }

@@ -36,9 +36,20 @@ package struct SealTable: Equatable, Sendable {
   package static func checksum(
     ofBlock bytes: UnsafeRawBufferPointer, index: Int, seed: UInt32
   ) -> UInt32 {
+    CRC32C.of(bytes, continuing: checksum(beforeBlock: index, seed: seed))
+  }
+
+  /// What the checksum of a block continues from.
+  static func checksum(beforeBlock index: Int, seed: UInt32) -> UInt32 {
     var position = ByteWriter()
     position.append(UInt64(index))
-    return CRC32C.of(bytes, continuing: CRC32C.of(position.bytes, continuing: seed))
+    return CRC32C.of(position.bytes, continuing: seed)
+  }
+
+  init(fileByteCount: Int, fileCRC32C: UInt32, blockCRC32Cs: [UInt32]) {
+    self.fileByteCount = fileByteCount
+    self.fileCRC32C = fileCRC32C
+    self.blockCRC32Cs = blockCRC32Cs
   }
 
   /// Reads a file's bytes once and computes all its checksums.

@@ -22,8 +22,7 @@ extension Shard {
         guard reader.skipDamage() else { break }
       }
     }
-    entries.sort()
-    return (entries, isWhole)
+    return (entries.sortedByHash(), isWhole)
   }
 
   /// - Returns: false when the ids of the record are malformed.

@@ -21,7 +21,10 @@ extension Shard {
   package func row(ofID id: [UInt8], hash: UInt64) -> Int? {
     let (candidates, rowCount) = state.withLock { state -> ([IDIndexEntry], Int) in
       switch state.phase {
-      case .open(let index, _):
+      case .open(var index, let committed):
+        // Taken out while it changes, so that its arrays are not copied.
+        state.phase = .open(OpenIDIndex(), [])
+        defer { state.phase = .open(index, committed) }
         return (index.candidates(hash), state.rowCount)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }

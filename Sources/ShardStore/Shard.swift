@@ -11,6 +11,8 @@ package final class Shard: Sendable {
   let embeddings: any DiskMapping
   let log: any DiskMapping
   let state: Mutex<State>
+  /// Of the rows that were written since the shard was created; nil for one that was recovered.
+  let sums: Mutex<RunningSums?>
 
   struct State {
     var phase: Phase
@@ -36,13 +38,14 @@ package final class Shard: Sendable {
 
   init(
     identity: ShardIdentity, geometry: ShardGeometry, embeddings: any DiskMapping,
-    log: any DiskMapping, state: consuming State
+    log: any DiskMapping, state: consuming State, sums: consuming RunningSums? = nil
   ) {
     self.identity = identity
     self.geometry = geometry
     self.embeddings = embeddings
     self.log = log
     self.state = Mutex(state)
+    self.sums = Mutex(sums)
   }
 
   /// What a shard says of itself, for status and integrity.

@@ -7,7 +7,7 @@ package struct ShardHeader: Equatable, Sendable {
   package var dimension: Int
   package var dtype: Dtype
 
-  package static let byteCount = 128
+  package static let byteCount = NumPyHeader.canonicalByteCount
 
   package init(rowCount: Int, dimension: Int, dtype: Dtype) {
     self.rowCount = rowCount
@@ -17,24 +17,19 @@ package struct ShardHeader: Equatable, Sendable {
 
   /// The header; equal to NumPy's own for the same array.
   package var encoded: [UInt8] {
-    var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(Self.byteCount - 10), 0]
-    bytes += prefix.utf8
-    bytes += "\(rowCount), \(dimension)), }".utf8
-    bytes += [UInt8](repeating: UInt8(ascii: " "), count: Self.byteCount - 1 - bytes.count)
-    return bytes + [UInt8(ascii: "\n")]
+    NumPyHeader.canonical(rowCount: rowCount, dimension: dimension, dtype: dtype)
   }
 
-  private var prefix: String {
-    "{'descr': '\(dtype.rawValue)', 'fortran_order': False, 'shape': ("
-  }
-
-  /// The header in `bytes`, when they are exactly what ``encoded`` writes for some row count.
+  /// The header in `bytes`, when they are exactly what ``encoded`` writes for a row count that can be.
   package init?(_ bytes: [UInt8], dimension: Int, dtype: Dtype) {
     self.init(rowCount: 0, dimension: dimension, dtype: dtype)
     guard bytes.count == Self.byteCount else { return nil }
-    let digits = bytes.dropFirst(10 + prefix.utf8.count).prefix { (0x30...0x39).contains($0) }
-    guard let count = Int(String(decoding: digits, as: UTF8.self)) else { return nil }
-    rowCount = count
+    let header = unsafe bytes.withUnsafeBytes { try? NumPyHeader.parse($0) }
+    guard let header, header.shape.count == 2, header.shape[0] <= ShardGeometry.rowCapacityMax
+    else {
+      return nil
+    }
+    rowCount = header.shape[0]
     guard encoded == bytes else { return nil }
   }
 }

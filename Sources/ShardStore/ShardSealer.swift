@@ -43,7 +43,8 @@ extension Shard {
     }
   }
 
-  /// Gives embeddings.npy its exact size and final header, durably, and computes its checksums.
+  /// Gives embeddings.npy its exact size and final header, durably, and gives its checksums: those kept while
+  /// the rows were written, or for a shard that was recovered, computed from the file.
   private func cutAndSum(
     _ layout: ShardLayout, disk: any Disk, check: inout BatchCheck
   ) throws(DiskError) -> SealTable {
@@ -53,6 +54,9 @@ extension Shard {
     try file.write(geometry.header(rowCount: rowCount).encoded, at: 0)
     try file.truncate(toByteCount: byteCount)
     try file.sync()
+    if let table = sums.withLock({ $0?.table(rowCount: rowCount, seed: identity.seed) }) {
+      return table
+    }
     return unsafe SealTable(of: embeddings, fileByteCount: byteCount, seed: identity.seed) {
       unsafe check.read($0, $1)
     }

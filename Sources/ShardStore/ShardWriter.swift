@@ -99,15 +99,19 @@ package final class ShardWriter: Sendable {
       written.append(batch)
     }
     try reserve(&after)
+    // Rows that are written and then do not count would be in the sums for good.
+    var sums = shard.sums.withLock { $0.take() }
     for (item, batch) in zip(group, written) {
       try unsafe embeddings.write(
         item.batch.rows, at: shard.geometry.offset(ofRow: batch.rows.lowerBound))
+      unsafe sums?.append(item.batch.rows)
     }
     let rows = shard.geometry.bytes(ofRows: before.rowCount..<after.rowCount)
     embeddings.startWriteback(offset: rows.lowerBound, byteCount: rows.count)
     try log.write(records, at: before.logEnd)
-    let result = after
+    let (result, newSums) = (after, sums)
     tail.withLock { $0 = result }
+    shard.sums.withLock { $0 = newSums }
     return written
   }
 

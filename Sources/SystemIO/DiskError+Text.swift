@@ -6,10 +6,10 @@ internal import SystemPackage
 extension DiskError {
   package var description: String { "\(operation) \(path): \(Errno(rawValue: code))" }
 
-  /// No blocks, no inodes, a quota, or a limit on the size of files (FAULTS.md B1 to B9).
+  /// No blocks, no inodes, a quota, or a limit on the size of files.
   package var isOutOfSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
 
-  /// The file system has no such call (FAULTS.md B12).
+  /// The file system has no such call.
   package var isUnsupported: Bool { [EOPNOTSUPP, ENOSYS, EINVAL].contains(code) }
 
   package var isNotFound: Bool { code == ENOENT }

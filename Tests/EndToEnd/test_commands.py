@@ -407,3 +407,18 @@ def test_bench_reports_rows_bytes_and_latency(tmp_path, body_format):
     assert found.returncode == OK, found.stderr
     for text in ("rows/s", "MB/s", "p50", "p99", "max"):
         assert text in found.stdout
+
+
+# The guide
+
+def test_operators_guide_lists_every_flag_and_its_variable():
+    from pathlib import Path
+    import re
+    guide = (Path(__file__).resolve().parents[2] / "docs/operating.md").read_text()
+    flags = set(re.findall(r"(?<!\w)--([a-z][a-z-]+)", command("serve", "--help").stdout))
+    flags -= {"help", "version"}
+
+    assert len(flags) > 15
+    for flag in flags:
+        assert f"`--{flag}" in guide, flag
+        assert f"`INGOT_{flag.upper().replace('-', '_')}`" in guide, flag

@@ -22,7 +22,7 @@ import Testing
 
   @Test func givesTheRowsOfAHashNewestFirst() throws {
     let hashes: [UInt64] = [7, 9, 7, 0, 7, .max, 0]
-    let index = open(hashes)
+    var index = open(hashes)
     let sealed = try #require(try sealed(index.sortedEntries(), ShardFixture()))
 
     for (hash, rows) in [(7, [4, 2, 0]), (9, [1]), (0, [6, 3]), (.max, [5]), (8, [])]
@@ -37,7 +37,7 @@ import Testing
 
   @Test func findsEveryRowOfManyWhoseLowBitsCollide() throws {
     let hashes = (0..<5000).map { UInt64($0 % 4000) << 32 | UInt64($0 % 3) }
-    let index = open(hashes)
+    var index = open(hashes)
     let sealed = try #require(try sealed(index.sortedEntries(), ShardFixture()))
 
     for (row, hash) in hashes.enumerated() {

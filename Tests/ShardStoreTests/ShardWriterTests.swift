@@ -115,17 +115,30 @@ import Testing
     #expect(Array(header) == fixture.geometry.header(rowCount: 1).encoded)
   }
 
-  @Test func doesNotSealRowsThatAreWrong() throws {
+  /// The checksums that the writer kept are of what was sent, so that wrong bytes stay wrong.
+  @Test func doesNotGiveARightChecksumToRowsThatBecameWrong() throws {
     let fixture = ShardFixture()
     let writer = try fixture.write([2, 3])
     fixture.damageRow(3)
 
+    try writer.shard.seal(in: fixture.collection, disk: fixture.disk)
+
+    #expect(fixture.verify().damage.map(\.rows) == [2..<5])
+    #expect(throws: RowDamaged.self) { try writer.shard.withRows(3..<4) { _ in } }
+  }
+
+  @Test func doesNotSealRowsThatAreWrongAfterRecovery() throws {
+    let fixture = ShardFixture()
+    try fixture.writeOpen([2, 3])
+    let shard = try fixture.open().shard
+    fixture.damageRow(3)
+
     #expect(throws: Shard.SealFailure.self) {
-      try writer.shard.seal(in: fixture.collection, disk: fixture.disk)
+      try shard.seal(in: fixture.collection, disk: fixture.disk)
     }
 
-    #expect(writer.shard.summary.damage.map(\.rows) == [2..<5])
-    #expect(!writer.shard.summary.isSealed)
+    #expect(shard.summary.damage.map(\.rows) == [2..<5])
+    #expect(!shard.summary.isSealed)
     #expect(try fixture.disk.kind(of: fixture.layout().index) == nil)
   }
 

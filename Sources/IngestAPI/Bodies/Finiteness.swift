@@ -1,12 +1,13 @@
 // Whether all numbers of a batch are finite: one fast pass, and a slow one only to name the rows.
 
+internal import CFiniteness
 internal import ShardStore
 
 /// Tests rows for NaN and infinity by their exponent bits.
 ///
 /// A number is not finite when all its exponent bits are set. Adding the lowest exponent bit to the
 /// masked exponent then carries into the sign bit and nowhere else, so one AND, one ADD and one OR
-/// decide for all numbers of a 64-bit word, and the compiler makes vectors of the words.
+/// decide for all numbers of a 64-bit word; CFiniteness does it with the widest vectors there are.
 enum Finiteness {
   /// - Parameter rows: Whole numbers of `dtype`, at any alignment.
   @safe
@@ -42,12 +43,9 @@ enum Finiteness {
     _ bytes: UnsafeRawBufferPointer, exponentMask: UInt64, lowestExponentBits: UInt64,
     signBits: UInt64
   ) -> Bool {
-    var carries: UInt64 = 0
     let wordCount = bytes.count / 8
-    for word in 0..<wordCount {
-      let numbers = unsafe bytes.loadUnaligned(fromByteOffset: word &* 8, as: UInt64.self)
-      carries |= (numbers & exponentMask) &+ lowestExponentBits
-    }
+    var carries = unsafe finiteness_carries(
+      bytes.baseAddress, wordCount, exponentMask, lowestExponentBits)
     // What is left is less than a word; zeros in the rest of it are finite.
     var last: UInt64 = 0
     for offset in (wordCount * 8)..<bytes.count {

@@ -1,5 +1,5 @@
 // A bare server: how fast this machine receives, checksums and syncs bytes when nothing else is done.
-// Its client: FloorConnection.swift. Why this shape: DESIGN.md section 3, "Writing overlaps syncing".
+// Its client: FloorConnection.swift. It writes while it syncs, as Ingot does.
 
 internal import Foundation
 internal import Synchronization

@@ -154,7 +154,6 @@ extension ShardVerifier {
       // Malformed ids were reported with their record.
       _ = Shard.append(found, of: contents.log, identity: contents.identity, to: &entries)
     }
-    entries.sort()
-    return entries
+    return entries.sortedByHash()
   }
 }

@@ -101,30 +101,34 @@ extension ShardVerifier {
     failed: (Range<Int>, DiskError) -> Void
   ) {
     guard let file = rows.file else { return }
-    let buffer = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: Self.pieceByteCount, alignment: 4096)
-    defer { unsafe buffer.deallocate() }
-    var offset = 0
-    while offset < rows.byteCount {
-      let count = min(Self.pieceByteCount, rows.byteCount - offset)
-      let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
-      do throws(DiskError) {
-        let found = try unsafe file.read(into: piece, at: offset)
-        unsafe lend(UnsafeRawBufferPointer(rebasing: piece[..<found]), at: offset, take)
-      } catch {
-        for start in stride(from: 0, to: count, by: SealTable.blockByteCount) {
-          let end = min(start + SealTable.blockByteCount, count)
-          let block = unsafe UnsafeMutableRawBufferPointer(rebasing: piece[start..<end])
-          do throws(DiskError) {
-            let found = try unsafe file.read(into: block, at: offset + start)
-            unsafe take(UnsafeRawBufferPointer(rebasing: block[..<found]), offset + start)
-          } catch {
-            failed((offset + start)..<(offset + end), error)
-          }
-        }
+    let reader = ShardVerifierReadAhead(
+      file, byteCount: rows.byteCount, pieceByteCount: Self.pieceByteCount)
+    unsafe reader.readAll { piece, bytes in
+      let end = min(piece.offset + Self.pieceByteCount, rows.byteCount)
+      switch piece.outcome {
+      case .success:
+        unsafe lend(bytes, at: piece.offset, take)
+      case .failure:
+        unsafe readBlocks(of: file, in: piece.offset..<end, take, failed: failed)
       }
-      offset += count
-      progress(count)
+      progress(end - piece.offset)
+    }
+  }
+
+  private func readBlocks(
+    of file: any DiskFile, in range: Range<Int>,
+    _ take: (UnsafeRawBufferPointer, _ offset: Int) -> Void,
+    failed: (Range<Int>, DiskError) -> Void
+  ) {
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: SealTable.blockByteCount)
+    {
+      let end = min(start + SealTable.blockByteCount, range.upperBound)
+      do throws(DiskError) {
+        let bytes = try file.read(offset: start, byteCount: end - start)
+        unsafe bytes.withUnsafeBytes { unsafe take($0, start) }
+      } catch {
+        failed(start..<end, error)
+      }
     }
   }
 

@@ -127,7 +127,7 @@ import Testing
     #expect(throws: RowDamaged.self) { try writer.shard.withRows(3..<4) { _ in } }
   }
 
-  @Test func doesNotSealRowsThatAreWrongAfterRecovery() throws {
+  @Test func doesNotSealWrongRowsOfAShardThatItReadsToSeal() throws {
     let fixture = ShardFixture()
     try fixture.writeOpen([2, 3])
     let shard = try fixture.open().shard

@@ -23,9 +23,12 @@ extension Collection {
 }
 
 extension IngestService {
-  package func receipt(_ batchID: String, in collection: Collection) -> Receipt? {
-    registry.receipt(BatchRegistry.Key(collection: collection.uuid, batchID: batchID))
-      ?? catalogReceipt(collection, batchID: batchID)
+  package func receipt(
+    _ batchID: String, in collection: Collection
+  ) throws(IngestError) -> Receipt? {
+    let key = BatchRegistry.Key(collection: collection.uuid, batchID: batchID)
+    if let recent = registry.receipt(key) { return recent }
+    return try catalogReceipt(collection, batchID: batchID)
   }
 
   /// Receipts in the order of their commit.

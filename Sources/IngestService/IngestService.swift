@@ -65,10 +65,15 @@ package final class IngestService: Sendable {
     case .replay(let receipt): completion(.success(Commit(receipt: receipt, isReplay: true)))
     case .reused(let receipt): completion(.failure(.keyReused(batchID: id, receipt: receipt)))
     case .mine:
-      if batchID != nil, let known = catalogReceipt(collection, batchID: id) {
-        settle(key, .success(known), isReplayFor: batch, completion)
-      } else {
-        commit(batch, in: collection, key: key, completion)
+      do throws(IngestError) {
+        if batchID != nil, let known = try catalogReceipt(collection, batchID: id) {
+          settle(key, .success(known), isReplayFor: batch, completion)
+        } else {
+          commit(batch, in: collection, key: key, completion)
+        }
+      } catch {
+        // Whether the batch is stored cannot be told: to store it now could be to store it twice.
+        settle(key, .failure(error), isReplayFor: nil, completion)
       }
     }
   }
@@ -139,13 +144,15 @@ package final class IngestService: Sendable {
 
   // MARK: - Receipts
 
-  func catalogReceipt(_ collection: Collection, batchID: String) -> Receipt? {
+  func catalogReceipt(
+    _ collection: Collection, batchID: String
+  ) throws(IngestError) -> Receipt? {
     do {
       return try catalog?.batch(collection: collection.uuid, id: batchID)
         .map { Receipt($0, collection: collection.name) }
     } catch {
       logger.error("the catalog cannot be read: \(error)")
-      return nil
+      throw .storageFailed("the catalog cannot be read")
     }
   }
 

@@ -13,8 +13,8 @@ import Testing
     let open = try store.open()
 
     let replay = try open.append(1, rowCount: 3).get()
-    let known = open.service.receipt("batch-1", in: open.collection)
-    let unknown = open.service.receipt("batch-9", in: open.collection)
+    let known = try open.service.receipt("batch-1", in: open.collection)
+    let unknown = try open.service.receipt("batch-9", in: open.collection)
     open.close()
 
     #expect(replay.isReplay)
@@ -22,6 +22,19 @@ import Testing
     #expect(known == receipts[1])
     #expect(unknown == nil)
     #expect(try store.verify().rowCount == 9)
+  }
+
+  @Test func storesNothingTwiceWhenTheCatalogCannotBeRead() throws {
+    let (store, _) = try RealStore.with([2])
+    let open = try store.open()
+    try store.sqlite("DROP TABLE batches")
+
+    let outcome = open.append(0, rowCount: 2)
+    let rowCount = open.collection.rowCount
+    open.close()
+
+    #expect(throws: IngestError.self) { try outcome.get() }
+    #expect(rowCount == 2)
   }
 
   @Test func refusesABatchIDThatStandsForOtherBytes() throws {

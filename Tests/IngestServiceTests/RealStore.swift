@@ -64,6 +64,18 @@ final class RealStore: Sendable {
     try file.write([byte ^ 0x10], at: offset)
   }
 
+  /// Changes the catalog behind the service's back.
+  func sqlite(_ sql: String) throws {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    let script =
+      "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.executescript(sys.argv[2]); c.close()"
+    process.arguments = ["python3", "-c", script, layout.catalogFile, sql]
+    try process.run()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { throw CocoaError(.executableLoad) }
+  }
+
   /// Changes a value of a row of a receipt.
   func damage(_ receipt: Receipt, row: Int) throws {
     let offset = 128 + (receipt.rows.lowerBound + row) * Self.dimension * 4 + 6

@@ -50,13 +50,15 @@ extension IngestAPI {
     withCollection(call) { collection throws(RequestRefused) in
       let id = call.parameter("batch_id")
       try Self.checkBatchID(id)
-      guard let receipt = service.receipt(id, in: collection) else {
-        throw RequestRefused(
-          Problem(
-            status: 404, code: "batch-unknown",
-            detail: "no batch \(id) was committed to collection \(collection.name); send it"))
+      do throws(IngestError) {
+        if let receipt = try service.receipt(id, in: collection) { return .json(receipt.json) }
+      } catch {
+        throw RequestRefused(Problem(error))
       }
-      return .json(receipt.json)
+      throw RequestRefused(
+        Problem(
+          status: 404, code: "batch-unknown",
+          detail: "no batch \(id) was committed to collection \(collection.name); send it"))
     }
   }
 

@@ -8,16 +8,14 @@ package import SystemIO
 
 extension IngestService {
   /// Opens the store at a path and starts to take batches.
-  ///
-  /// - Parameter catalogFile: nil keeps all receipts in memory; for disks that SQLite cannot use.
   package static func open(
     root: String, configuration: ServiceConfiguration, disk: any Disk = RealDisk(),
-    lock: StoreLock? = nil, catalogFile: Bool = true, logger: Logger
+    lock: StoreLock? = nil, logger: Logger
   ) throws(StoreProblem) -> IngestService {
     let layout = StoreLayout(root: root)
     var report = RecoveryReport()
     let uuid = try openOrCreateStore(layout, disk: disk)
-    let catalog = catalogFile ? openCatalog(layout, report: &report, logger: logger) : nil
+    let catalog = openCatalog(layout, report: &report)
     let collections = try openCollections(
       layout, uuid: uuid, configuration: configuration, disk: disk, catalog: catalog,
       report: &report)
@@ -144,7 +142,7 @@ extension IngestService {
 
   /// A catalog that cannot be used is kept aside and made again from the logs (promise P7).
   private static func openCatalog(
-    _ layout: StoreLayout, report: inout RecoveryReport, logger: Logger
+    _ layout: StoreLayout, report: inout RecoveryReport
   ) -> Catalog? {
     if let catalog = try? Catalog(path: layout.catalogFile) { return catalog }
     let aside = "\(layout.catalogFile).damaged-\(MonotonicTime.wallClockNanoseconds)"

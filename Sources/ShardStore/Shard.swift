@@ -20,6 +20,8 @@ package final class Shard: Sendable {
     var logEnd: Int
     var firstSequence: Int
     var lastSequence: Int
+    /// The end of the chain, from which the seal record goes on.
+    var lastRecordCRC32C: UInt32
     var damage: [Damage] = []
   }
 
@@ -93,6 +95,7 @@ package final class Shard: Sendable {
         state.rowCount = batch.rows.upperBound
         state.logEnd = batch.logOffset + batch.record.byteCount
         state.lastSequence = batch.record.sequence
+        state.lastRecordCRC32C = batch.record.recordCRC32C
         if state.firstSequence == 0 { state.firstSequence = batch.record.sequence }
       }
       state.phase = .open(index, committed)

@@ -42,7 +42,7 @@ extension ShardWriter {
       log: try log.map(byteCount: ShardGeometry.logByteCountMax),
       state: Shard.State(
         phase: .open(OpenIDIndex(), []), rowCount: 0, logEnd: 0, firstSequence: 0,
-        lastSequence: 0),
+        lastSequence: 0, lastRecordCRC32C: identity.seed),
       sums: RunningSums(geometry: geometry))
     return ShardWriter(
       shard: shard, embeddings: embeddings, log: log, steps: steps,

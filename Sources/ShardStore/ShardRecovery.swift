@@ -106,7 +106,8 @@ extension ShardOpener {
       state: Shard.State(
         phase: .open(OpenIDIndex(), []), rowCount: found.record.rowCount, logEnd: logEnd,
         firstSequence: firstSequence(number) ?? found.record.sequence,
-        lastSequence: found.record.sequence))
+        lastSequence: found.record.sequence,
+        lastRecordCRC32C: found.record.previousCRC32C))
     shard.becomeSealed(table, layout: layout, disk: disk)
     return shard
   }
@@ -270,6 +271,7 @@ extension ShardOpener {
     return Shard.State(
       phase: .open(index, committed), rowCount: rowCount, logEnd: plan.logEnd,
       firstSequence: plan.records.first?.record.sequence ?? 0,
-      lastSequence: plan.records.last?.record.sequence ?? 0, damage: damage)
+      lastSequence: plan.records.last?.record.sequence ?? 0,
+      lastRecordCRC32C: plan.records.last?.record.recordCRC32C ?? 0, damage: damage)
   }
 }

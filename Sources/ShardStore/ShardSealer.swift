@@ -83,11 +83,11 @@ extension Shard {
   private func appendSealRecord(
     _ table: SealTable, layout: ShardLayout, disk: any Disk
   ) throws(DiskError) {
-    let (logEnd, rowCount, lastSequence) = state.withLock {
-      ($0.logEnd, $0.rowCount, $0.lastSequence)
+    let (logEnd, rowCount, lastSequence, chain) = state.withLock {
+      ($0.logEnd, $0.rowCount, $0.lastSequence, $0.lastRecordCRC32C)
     }
     let record = CommitRecord(
-      kind: .seal, byteCount: 0, previousCRC32C: lastRecordCRC32C(), sequence: lastSequence,
+      kind: .seal, byteCount: 0, previousCRC32C: chain, sequence: lastSequence,
       firstRow: 0, rowCount: rowCount, durableRowCount: rowCount, committedAt: 0,
       contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil,
       rowsCRC32C: table.fileCRC32C, batchID: "", payloadByteCount: 0, recordCRC32C: 0)
@@ -97,14 +97,6 @@ extension Shard {
     try log.write(bytes, at: logEnd)
     try log.truncate(toByteCount: logEnd + bytes.count)
     try log.sync()
-  }
-
-  /// The checksum at the end of the chain of batches.
-  private func lastRecordCRC32C() -> UInt32 {
-    var reader = LogReader(log, identity: identity, range: 0..<state.withLock { $0.logEnd })
-    var last = identity.seed
-    while let found = try? reader.next() { last = found.record.recordCRC32C }
-    return last
   }
 
   func becomeSealed(_ table: SealTable, layout: ShardLayout, disk: any Disk) {

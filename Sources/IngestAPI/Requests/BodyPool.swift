@@ -4,11 +4,16 @@ internal import Synchronization
 
 /// Keeps buffers of bodies that are done for the bodies that come.
 final class BodyPool: Sendable {
-  private let idle = Mutex<[Int: [Buffer]]>([:])
-  private let idleByteCount = Mutex(0)
+  private let idle = Mutex(Idle())
   /// What is kept for later at the most.
   private let idleByteCountMax: Int
   private static let bufferByteCountMin = 64 << 10
+
+  private struct Idle {
+    /// By their size.
+    var buffers: [Int: [Buffer]] = [:]
+    var byteCount = 0
+  }
 
   /// One allocation; the pool owns it while it is idle, a ``PooledBody`` while it is used.
   @safe
@@ -20,15 +25,18 @@ final class BodyPool: Sendable {
   init(idleByteCountMax: Int) { self.idleByteCountMax = idleByteCountMax }
 
   deinit {
-    for buffer in idle.withLock({ $0 }).values.joined() { unsafe buffer.base.deallocate() }
+    for buffer in idle.withLock({ $0.buffers }).values.joined() { unsafe buffer.base.deallocate() }
   }
 
   /// Memory for `byteCount` bytes and the padding that decoders need.
   func body(byteCount: Int) -> PooledBody {
     let size = max(
       Self.bufferByteCountMin, Self.roundedUp(byteCount + bodyPaddingByteCount))
-    let reused = idle.withLock { $0[size]?.popLast() }
-    if reused != nil { idleByteCount.withLock { $0 -= size } }
+    let reused = idle.withLock { idle -> Buffer? in
+      let buffer = idle.buffers[size]?.popLast()
+      if buffer != nil { idle.byteCount -= size }
+      return buffer
+    }
     let buffer =
       unsafe reused
       ?? Buffer(base: .allocate(byteCount: size, alignment: 64), byteCount: size)
@@ -42,16 +50,13 @@ final class BodyPool: Sendable {
   }
 
   fileprivate func takeBack(_ buffer: Buffer) {
-    let isKept = idleByteCount.withLock { count in
-      guard count + buffer.byteCount <= idleByteCountMax else { return false }
-      count += buffer.byteCount
+    let isKept = idle.withLock { idle in
+      guard idle.byteCount + buffer.byteCount <= idleByteCountMax else { return false }
+      idle.byteCount += buffer.byteCount
+      idle.buffers[buffer.byteCount, default: []].append(buffer)
       return true
     }
-    if isKept {
-      idle.withLock { $0[buffer.byteCount, default: []].append(buffer) }
-    } else {
-      unsafe buffer.base.deallocate()
-    }
+    if !isKept { unsafe buffer.base.deallocate() }
   }
 }
 

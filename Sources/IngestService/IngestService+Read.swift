@@ -6,19 +6,27 @@ internal import Synchronization
 internal import SystemIO
 
 extension Collection {
-  /// Where the newest row of an id is.
-  package struct Location: Sendable {
-    package let shard: Shard
-    package let row: Int
+  /// What the newest commit says of an id.
+  package enum Finding: Sendable {
+    /// The row that is served.
+    case row(Shard, Int)
+    /// The row exists and was taken out of service, or its shard is lost.
+    case damaged(shard: Int, reason: String)
+    case deleted
+    case unknown
   }
 
-  package func find(_ id: [UInt8]) -> Location? {
+  package func find(_ id: [UInt8]) -> Finding {
     let seed = opener.identity(0).idHashSeed
     let hash = unsafe id.withUnsafeBytes { XXH3.hash64($0, seed: seed) }
     for shard in shards.reversed() {
-      if let row = shard.row(ofID: id, hash: hash) { return Location(shard: shard, row: row) }
+      guard let row = shard.row(ofID: id, hash: hash) else { continue }
+      if let damage = shard.summary.damage.first(where: { $0.rows.contains(row) }) {
+        return .damaged(shard: shard.identity.number, reason: damage.reason)
+      }
+      return .row(shard, row)
     }
-    return nil
+    return .unknown
   }
 }
 

@@ -25,7 +25,7 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let began = MonotonicTime.now
-    let bar = ProgressBar(isAsked: progress)
+    let bar = ProgressBar("ingot verify", isAsked: progress)
     let verification: StoreVerification
     do throws(StoreProblem) {
       let lock = try StoreVerifier.lock(root: store)
@@ -165,48 +165,4 @@ struct VerifyReport {
 extension Double {
   /// With as many digits behind the point.
   func rounded(digits: Int) -> String { String(format: "%.\(digits)f", self) }
-}
-
-/// Says on standard error how far it is: a bar on a terminal, a line now and then elsewhere.
-private final class ProgressBar {
-  private let isTerminal = isatty(STDERR_FILENO) == 1
-  private let isAsked: Bool
-  private let began = MonotonicTime.now
-  private var shownAt = MonotonicTime.now
-  private var isShown = false
-
-  private static let barInterval = Duration.milliseconds(100)
-  private static let lineInterval = Duration.seconds(10)
-  private static let width = 30
-
-  init(isAsked: Bool) { self.isAsked = isAsked }
-
-  func show(byteCount: Int, of total: Int) {
-    guard isTerminal || isAsked, total > 0 else { return }
-    let now = MonotonicTime.now
-    guard shownAt.duration(to: now) >= (isTerminal ? Self.barInterval : Self.lineInterval) else {
-      return
-    }
-    shownAt = now
-    isShown = true
-    let fraction = Double(byteCount) / Double(total)
-    let speed = Double(byteCount) / began.duration(to: now).seconds
-    let left = Int(Double(total - byteCount) / max(speed, 1))
-    let numbers =
-      "\(Int(fraction * 100)) %, \((speed / 1e6).rounded(digits: 0)) MB/s, \(left) s left"
-    if isTerminal {
-      let filled = Int(fraction * Double(Self.width))
-      let bar =
-        String(repeating: "#", count: filled) + String(repeating: ".", count: Self.width - filled)
-      FileHandle.standardError.write(Data("\r[\(bar)] \(numbers)\u{1B}[K".utf8))
-    } else {
-      printToStandardError("ingot verify: \(numbers)")
-    }
-  }
-
-  /// Clears the bar, so that the report stands alone.
-  func end() {
-    guard isTerminal, isShown else { return }
-    FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
-  }
 }

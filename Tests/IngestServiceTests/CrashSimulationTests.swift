@@ -157,9 +157,10 @@ import Testing
         let isEqual = try? shard.withRows(found.record.rows) { $0.elementsEqual(sent.rows) }
         if isEqual != true { Issue.record("P2: rows of batch \(number) differ: \(place)") }
         for row in 0..<sent.rowCount {
-          let location = collection.find(Array(sent.ids[row]))
-          if location?.row != found.record.firstRow + row {
+          guard case .row(_, found.record.firstRow + row) = collection.find(Array(sent.ids[row]))
+          else {
             Issue.record("id \(sent.ids.string(row)) is not found: \(place)")
+            continue
           }
         }
       }

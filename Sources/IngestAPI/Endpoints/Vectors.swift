@@ -79,16 +79,18 @@ extension IngestAPI {
   private func vector(
     of id: [UInt8], in collection: Collection
   ) throws(RequestRefused) -> Vector? {
-    guard let location = collection.find(id) else { return nil }
-    do throws(RowDamaged) {
-      let bytes = try unsafe location.shard.withRows(location.row..<(location.row + 1)) {
-        unsafe [UInt8]($0)
+    switch collection.find(id) {
+    case .unknown, .deleted: return nil
+    case .damaged(let shard, let reason):
+      throw RequestRefused(Problem(RowDamaged(shard: shard, rows: 0..<0, reason: reason)))
+    case .row(let shard, let row):
+      do throws(RowDamaged) {
+        let bytes = try unsafe shard.withRows(row..<(row + 1)) { unsafe [UInt8]($0) }
+        return Vector(
+          bytes: bytes, dtype: collection.dtype, shard: shard.identity.number, row: row)
+      } catch {
+        throw RequestRefused(Problem(error))
       }
-      return Vector(
-        bytes: bytes, dtype: collection.dtype, shard: location.shard.identity.number,
-        row: location.row)
-    } catch {
-      throw RequestRefused(Problem(error))
     }
   }
 

@@ -1,4 +1,4 @@
-// The tables of catalog.sqlite, version 1.
+// The tables of catalog.sqlite, version 2.
 
 internal import GRDB
 
@@ -9,7 +9,7 @@ package enum CatalogError: Error, Sendable {
 }
 
 extension Catalog {
-  static let schemaVersion = 1
+  static let schemaVersion = 2
 
   /// Creates the tables in a new file, and refuses a file of another version.
   static func prepareSchema(_ database: Database) throws {
@@ -29,6 +29,7 @@ extension Catalog {
         CREATE TABLE IF NOT EXISTS batches (
           collection TEXT NOT NULL,
           sequence INTEGER NOT NULL,
+          kind INTEGER NOT NULL,
           batch_id TEXT NOT NULL,
           shard INTEGER NOT NULL,
           first_row INTEGER NOT NULL,

@@ -106,7 +106,7 @@ package final class Catalog: Sendable {
     collection: String, prefix: String, descending: Bool, after: Int?, limit: Int
   ) throws -> [CatalogBatch] {
     var sql = """
-      SELECT sequence, batch_id, shard, first_row, row_count, rows_crc32c, content_digest,
+      SELECT sequence, kind, batch_id, shard, first_row, row_count, rows_crc32c, content_digest,
         body_sha256, committed_at, x'' AS ids FROM batches WHERE collection = ?
       """
     var arguments: StatementArguments = [collection]

@@ -3,9 +3,16 @@
 internal import Foundation
 internal import GRDB
 
-/// A committed batch, its receipt, and the ids of its rows.
+/// A committed batch, its receipt, and the ids of its rows; or a deletion, and the ids that it deletes.
 package struct CatalogBatch: Equatable, Sendable {
+  /// The values are those of `CommitRecord.Kind`.
+  package enum Kind: Int, Sendable {
+    case batch = 1
+    case deletion = 3
+  }
+
   package var sequence: Int
+  package var kind: Kind
   package var batchID: String
   package var shard: Int
   package var firstRow: Int
@@ -21,10 +28,12 @@ package struct CatalogBatch: Equatable, Sendable {
   package var ids: [UInt8]
 
   package init(
-    sequence: Int, batchID: String, shard: Int, firstRow: Int, rowCount: Int, rowsCRC32C: UInt32,
+    sequence: Int, kind: Kind, batchID: String, shard: Int, firstRow: Int, rowCount: Int,
+    rowsCRC32C: UInt32,
     contentDigest: [UInt8], bodySHA256: [UInt8]?, committedAt: Int64, ids: [UInt8]
   ) {
     self.sequence = sequence
+    self.kind = kind
     self.batchID = batchID
     self.shard = shard
     self.firstRow = firstRow
@@ -40,8 +49,13 @@ package struct CatalogBatch: Equatable, Sendable {
 extension CatalogBatch: FetchableRecord {
   /// - Throws: when the file was damaged and holds what was never written to it.
   init(row: Row) throws {
+    let kind = try row.count(of: "kind")
+    guard let knownKind = Kind(rawValue: kind) else {
+      throw CatalogError.outOfRange(column: "kind", value: kind)
+    }
     self.init(
-      sequence: try row.count(of: "sequence"), batchID: try row.decode(forColumn: "batch_id"),
+      sequence: try row.count(of: "sequence"), kind: knownKind,
+      batchID: try row.decode(forColumn: "batch_id"),
       shard: try row.count(of: "shard"), firstRow: try row.count(of: "first_row"),
       rowCount: try row.count(of: "row_count"),
       rowsCRC32C: UInt32(truncatingIfNeeded: try row.decode(Int64.self, forColumn: "rows_crc32c")),
@@ -55,12 +69,12 @@ extension CatalogBatch: FetchableRecord {
   func insert(_ database: Database, collection: String) throws {
     let statement = try database.cachedStatement(
       sql: """
-        INSERT OR IGNORE INTO batches (collection, sequence, batch_id, shard, first_row, row_count,
+        INSERT OR IGNORE INTO batches (collection, sequence, kind, batch_id, shard, first_row, row_count,
           rows_crc32c, content_digest, body_sha256, committed_at, ids)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """)
     try statement.execute(arguments: [
-      collection, sequence, batchID, shard, firstRow, rowCount, Int64(rowsCRC32C),
+      collection, sequence, kind.rawValue, batchID, shard, firstRow, rowCount, Int64(rowsCRC32C),
       Data(contentDigest), bodySHA256.map { Data($0) }, committedAt, Data(ids),
     ])
   }

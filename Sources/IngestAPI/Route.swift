@@ -46,7 +46,12 @@ package struct Route: Sendable {
     Route(method: "GET", path: "/v1/collections/{collection}/embeddings/{id}") {
       $0.getEmbedding($1)
     },
+    Route(method: "DELETE", path: "/v1/collections/{collection}/embeddings/{id}") {
+      $0.deleteEmbedding($1)
+    },
+    Route(method: "POST", path: "/v1/collections/{collection}/delete") { $0.deleteMany($1) },
     Route(method: "POST", path: "/v1/collections/{collection}/fetch") { $0.fetch($1) },
+    Route(method: "POST", path: "/v1/collections/{collection}/missing") { $0.missing($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/ids") { $0.listIDs($1) },
     Route(method: "PUT", path: "/v1/collections/{collection}") { $0.putCollection($1) },
     Route(method: "GET", path: "/v1/collections/{collection}") { $0.getCollection($1) },

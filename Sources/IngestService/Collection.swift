@@ -11,6 +11,8 @@ package final class Collection: Sendable {
   let shardList: Mutex<[Shard]>
   let writing: Mutex<Writing>
   let unusable: Mutex<[Int: String]>
+  /// What the catalog knows of rows whose commit records are lost, by shard.
+  let lost: Mutex<[Int: SortedIDs]>
 
   /// What the commit pipeline needs to know to place a batch.
   struct Writing {
@@ -25,13 +27,15 @@ package final class Collection: Sendable {
   }
 
   init(
-    name: String, opener: ShardOpener, shards: [Shard], writing: Writing, unusable: [Int: String]
+    name: String, opener: ShardOpener, shards: [Shard], writing: Writing, unusable: [Int: String],
+    lost: [Int: SortedIDs] = [:]
   ) {
     self.name = name
     self.opener = opener
     shardList = Mutex(shards)
     self.writing = Mutex(writing)
     self.unusable = Mutex(unusable)
+    self.lost = Mutex(lost)
   }
 
   package var dimension: Int { opener.geometry.dimension }
@@ -41,6 +45,9 @@ package final class Collection: Sendable {
 
   /// In the order of their numbers.
   package var shards: [Shard] { shardList.withLock { $0 } }
+
+  /// Ids whose commit records are lost, as the catalog knows them, by shard.
+  package var lostIDs: [Int: SortedIDs] { lost.withLock { $0 } }
 
   /// Shards that could not be opened, with the reason.
   package var unusableShards: [Int: String] { unusable.withLock { $0 } }

@@ -80,7 +80,13 @@ package final class CommitPipeline: Sendable {
 
 extension CommitPipeline {
   /// Writes a group. Batches that cannot be written are answered here.
+  ///
+  /// Deletions are groups of their own, written when nothing is in flight and followed by nothing until they
+  /// are durable: a deletion whose record is lost although something follows it was therefore acknowledged.
   package func write(_ group: [PendingBatch]) -> [WrittenPart] {
+    precondition(
+      group.allSatisfy { $0.batch.isDeletion == group[0].batch.isDeletion },
+      "batches and deletions do not share a group")
     var parts: [WrittenPart] = []
     var rest = group[...]
     while let first = rest.first {

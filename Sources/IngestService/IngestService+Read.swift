@@ -20,7 +20,12 @@ extension Collection {
     let seed = opener.identity(0).idHashSeed
     let hash = unsafe id.withUnsafeBytes { XXH3.hash64($0, seed: seed) }
     for shard in shards.reversed() {
-      guard let row = shard.row(ofID: id, hash: hash) else { continue }
+      let row: Int
+      switch shard.newest(ofID: id, hash: hash) {
+      case nil: continue
+      case .deleted: return .deleted
+      case .row(let found): row = found
+      }
       if let damage = shard.summary.damage.first(where: { $0.rows.contains(row) }) {
         return .damaged(shard: shard.identity.number, reason: damage.reason)
       }

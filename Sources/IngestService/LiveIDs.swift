@@ -1,4 +1,4 @@
-// All ids of a collection, each once, by merging the sorted indexes of its shards.
+// All ids of a collection that are not deleted, each once, by merging the sorted ids of its shards.
 
 internal import ShardStore
 internal import SystemIO
@@ -7,47 +7,24 @@ internal import SystemIO
 ///
 /// Memory does not depend on the number of rows: sealed shards are merged from their mapped indexes.
 package struct LiveIDs {
-  private let shards: [Shard]
-  private let entries: [Shard.SortedEntries]
-  private var positions: [Int]
+  private let merge: IDMerge
+  private var cursor: IDMerge.Cursor
   /// Ids of the hash that is being handed out; nearly always one.
   private var group: [[UInt8]] = []
 
   package init(_ collection: Collection) {
-    shards = collection.shards
-    entries = shards.map { $0.sortedEntries() }
-    positions = [Int](repeating: 0, count: shards.count)
+    merge = IDMerge(IDLookup(collection))
+    cursor = merge.start
   }
 
   /// The next id; nil at the end.
   package mutating func next() -> [UInt8]? {
     while group.isEmpty {
-      guard let hash = smallestHash() else { return nil }
-      collect(hash)
-    }
-    return group.removeLast()
-  }
-
-  private func smallestHash() -> UInt64? {
-    var smallest: UInt64?
-    for shard in shards.indices where positions[shard] < entries[shard].count {
-      let hash = entries[shard][positions[shard]].hash
-      if smallest.map({ hash < $0 }) ?? true { smallest = hash }
-    }
-    return smallest
-  }
-
-  /// Takes all rows of one hash; different ids can share it, and an id can have several rows.
-  private mutating func collect(_ hash: UInt64) {
-    for shard in shards.indices {
-      while positions[shard] < entries[shard].count,
-        entries[shard][positions[shard]].hash == hash
-      {
-        let offset = Int(entries[shard][positions[shard]].idOffset)
-        let id = unsafe shards[shard].withID(at: offset) { unsafe [UInt8]($0) }
-        if !id.isEmpty, !group.contains(id) { group.append(id) }
-        positions[shard] += 1
+      guard let entries = merge.next(&cursor) else { return nil }
+      for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
+        group.append(merge.id(of: newest))
       }
     }
+    return group.removeLast()
   }
 }

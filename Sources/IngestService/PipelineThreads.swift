@@ -20,6 +20,7 @@ final class PipelineThreads: Sendable {
   /// At most one group waits while another is synced.
   private struct Handover {
     var parts: [WrittenPart]?
+    var isSyncing = false
     var isClosed = false
   }
 
@@ -50,7 +51,13 @@ final class PipelineThreads: Sendable {
   }
 
   private func writeGroups(_ pipeline: CommitPipeline) {
+    var lastWasDeletion = false
     while let group = nextGroup() {
+      // Nothing else is in flight with a deletion: see CommitPipeline.write.
+      if group[0].batch.isDeletion || lastWasDeletion {
+        handover.wait { $0.parts == nil && !$0.isSyncing ? () : nil }
+      }
+      lastWasDeletion = group[0].batch.isDeletion
       let parts = pipeline.write(group)
       guard !parts.isEmpty else { continue }
       handover.wait { $0.parts == nil ? () : nil }
@@ -59,7 +66,7 @@ final class PipelineThreads: Sendable {
     handover.change { $0.isClosed = true }
   }
 
-  /// Everything that waits, up to the limit; nil when the queue is closed and empty.
+  /// Everything of one kind that waits, up to the limit; nil when the queue is closed and empty.
   private func nextGroup() -> [PendingBatch]? {
     let group = queue.wait { queue -> [PendingBatch]? in
       if queue.batches.isEmpty { return queue.isClosed ? [] : nil }
@@ -67,6 +74,7 @@ final class PipelineThreads: Sendable {
       let count = queue.batches.prefix { batch in
         defer { byteCount += batch.byteCount }
         return byteCount < self.groupByteCountMax
+          && batch.batch.isDeletion == queue.batches[0].batch.isDeletion
       }.count
       let group = Array(queue.batches[..<count])
       queue.batches.removeFirst(count)
@@ -79,12 +87,14 @@ final class PipelineThreads: Sendable {
     while true {
       let parts = handover.wait { handover -> [WrittenPart]? in
         if handover.parts == nil { return handover.isClosed ? [] : nil }
+        handover.isSyncing = true
         return handover.parts.take()
       }
       guard let parts, !parts.isEmpty else { return }
       // Woken only now: the slot is free as soon as its group is taken.
       handover.change { _ in }
       pipeline.sync(parts)
+      handover.change { $0.isSyncing = false }
     }
   }
 }

@@ -48,7 +48,8 @@ package struct Receipt: Equatable, Sendable {
 extension CatalogBatch {
   init(_ record: CommitRecord, shard: Int, ids: [UInt8]) {
     self.init(
-      sequence: record.sequence, batchID: record.batchID, shard: shard,
+      sequence: record.sequence, kind: record.kind == .deletion ? .deletion : .batch,
+      batchID: record.batchID, shard: shard,
       firstRow: record.firstRow, rowCount: record.rowCount, rowsCRC32C: record.rowsCRC32C,
       contentDigest: record.contentDigest.bytes, bodySHA256: record.bodySHA256,
       committedAt: record.committedAt, ids: ids)
@@ -67,5 +68,12 @@ extension Digest128 {
     self.init(
       high: halves[..<8].reduce(0) { $0 << 8 | UInt64($1) },
       low: halves[8...].reduce(0) { $0 << 8 | UInt64($1) })
+  }
+}
+
+extension CatalogBatch {
+  /// The ids; nil when they are not as they were written.
+  var idList: IDList? {
+    kind == .deletion ? IDList(checkedBytes: ids) : IDList(checkedBytes: ids, count: rowCount)
   }
 }

@@ -117,7 +117,7 @@ struct CatalogCheck {
   private func missing(
     _ batch: CatalogBatch, collection: String, _ damage: inout [StoreDamage]
   ) {
-    let list = IDList(checkedBytes: batch.ids, count: batch.rowCount)
+    let list = batch.idList
     let ids = list.map { list in (0..<list.count).map(list.string) } ?? []
     let place = damage.lastIndex {
       $0.shard == batch.shard && $0.rows.contains(batch.firstRow)

@@ -1,4 +1,4 @@
-// The record that makes a batch exist. Format: docs/shard-format.md "Commit record".
+// The record that makes a batch exist, or ids be gone. Format: docs/shard-format.md "Commit record".
 // Written by ShardWriter.swift, read by LogReader.swift.
 
 package import SystemIO
@@ -8,6 +8,8 @@ package struct CommitRecord: Equatable, Sendable {
   package enum Kind: UInt16, Sendable {
     case batch = 1
     case seal = 2
+    /// Ids that are gone from here on; it has no rows.
+    case deletion = 3
   }
 
   package var kind: Kind
@@ -27,6 +29,7 @@ package struct CommitRecord: Equatable, Sendable {
   package var payloadByteCount: Int
   package var recordCRC32C: UInt32
 
+  /// Of a deletion, empty: the rows before it are those that it reaches.
   package var rows: Range<Int> { firstRow..<(firstRow + rowCount) }
 
   /// Where the payload starts, counted from the record's start.

@@ -4,7 +4,7 @@ internal import SystemIO
 
 /// Row ids, one behind the other: for each a little-endian UInt16 byte count and that many bytes of UTF-8.
 ///
-/// An `IDList` is checked: every id has 1 to 512 bytes, is UTF-8, and occurs once.
+/// An `IDList` is checked: every id has 1 to 512 bytes, is UTF-8, and in a batch occurs once.
 package struct IDList: Sendable, Equatable {
   /// The encoded list.
   package let bytes: [UInt8]
@@ -94,6 +94,11 @@ extension IDList {
       try append(String(id))
     }
 
+    /// The list, in which ids may occur again.
+    package consuming func finishWithRepetitions() -> IDList {
+      IDList(bytes: bytes, offsets: offsets)
+    }
+
     /// The list, when no id occurs twice.
     package consuming func finish() throws(IDProblem) -> IDList {
       let list = IDList(bytes: bytes, offsets: offsets)
@@ -102,6 +107,18 @@ extension IDList {
       }
       return list
     }
+  }
+
+  /// Some of the ids, in the order of their numbers.
+  package func selecting(_ numbers: [Int]) -> IDList {
+    var bytes: [UInt8] = []
+    var offsets: [UInt32] = []
+    for number in numbers {
+      offsets.append(UInt32(bytes.count))
+      let id = self[number]
+      bytes += self.bytes[(id.startIndex - 2)..<id.endIndex]
+    }
+    return IDList(bytes: bytes, offsets: offsets)
   }
 
   /// The list in a commit record's `ids` section, whose checksum was already right.
@@ -120,6 +137,28 @@ extension IDList {
     }
     guard position == bytes.count else { return nil }
     self.init(bytes: bytes, offsets: offsets)
+  }
+
+  /// The list in a deletion's payload, whose checksum was already right.
+  ///
+  /// - Returns: `nil` when `bytes` are not well-formed ids up to their end.
+  package init?(checkedBytes bytes: [UInt8]) {
+    var count = 0
+    var position = 0
+    while position + 2 <= bytes.count {
+      position += 2 + (Int(bytes[position]) | Int(bytes[position + 1]) << 8)
+      count += 1
+    }
+    self.init(checkedBytes: bytes, count: count)
+  }
+
+  /// The list in the payload of a record of either kind.
+  package init?(payload bytes: [UInt8], of record: CommitRecord) {
+    if record.kind == .deletion {
+      self.init(checkedBytes: bytes)
+    } else {
+      self.init(checkedBytes: bytes, count: record.rowCount)
+    }
   }
 
   /// The hash by which indexes find an id. The seed is the store's own, so that nobody

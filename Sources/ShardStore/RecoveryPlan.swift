@@ -14,13 +14,15 @@ package struct RecoveryPlan: Sendable {
   /// Rows that were known to be durable before recovery.
   package private(set) var watermark = 0
   package private(set) var damage: [Damage] = []
+  /// It follows from the log, and is written again.
+  package private(set) var headerIsDamaged = false
   /// Why something behind the watermark was cut; nil when nothing was.
   package private(set) var tornTail: String?
 }
 
 /// Rows that were acknowledged and cannot be served: the data's fault.
 package struct Damage: Equatable, Sendable {
-  /// Counted within the shard.
+  /// Counted within the shard; empty where a deletion is damaged.
   package var rows: Range<Int>
   package var reason: String
 
@@ -62,9 +64,7 @@ extension RecoveryPlan {
     watermark = max(
       evidence.headerRowCount ?? 0, evidence.catalogRowCount,
       found.records.map(\.record.durableRowCount).max() ?? 0)
-    if evidence.headerRowCount == nil {
-      damage.append(Damage(rows: 0..<0, reason: "the header of embeddings.npy is damaged"))
-    }
+    headerIsDamaged = evidence.headerRowCount == nil
     var next = 0
     for item in found.records {
       let rows = item.record.rows
@@ -76,6 +76,10 @@ extension RecoveryPlan {
         }
         damage.append(
           Damage(rows: next..<rows.lowerBound, reason: "their commit record is damaged"))
+      } else if let last = records.last, item.record.sequence > last.record.sequence + 1 {
+        // Nothing is written behind a deletion before it is durable.
+        damage.append(
+          Damage(rows: next..<next, reason: "the commit record of a deletion is damaged"))
       }
       if rows.upperBound > watermark, !rowsAreRight(item.record) {
         tornTail = "the rows of batch \(item.record.sequence) did not all reach the disk"
@@ -116,7 +120,7 @@ extension RecoveryPlan {
         // A seal that was not finished: the shard is sealed again.
         if record.kind == .seal { break }
         let fits =
-          record.rowCount > 0 && record.firstRow >= row
+          (record.kind == .batch) == (record.rowCount > 0) && record.firstRow >= row
           && record.sequence > sequence && record.sequence < sequenceEnd
           && (chain == nil || (record.previousCRC32C == chain && record.firstRow == row))
         guard fits else { throw .field("it does not follow the record before") }

@@ -28,7 +28,7 @@ final class SealedIDIndex: Sendable {
     var body = ByteWriter(reserving: entries.count * IDIndexEntry.byteCount)
     for entry in entries {
       body.append(entry.hash)
-      body.append(entry.row)
+      body.append(entry.place)
       body.append(entry.idOffset)
     }
     var head = ByteWriter(reserving: Layout.entries + body.bytes.count)
@@ -77,17 +77,27 @@ final class SealedIDIndex: Sendable {
     self.count = Int(count)
   }
 
+  /// Lends all entries: on disk they are what they are in memory on a little-endian machine.
+  func withEntries<Result>(
+    _ body: (UnsafeBufferPointer<IDIndexEntry>) -> Result
+  ) -> Result {
+    let end = Layout.entries + count * IDIndexEntry.byteCount
+    return unsafe mapping.withBytes(Layout.entries..<end) { bytes in
+      unsafe bytes.withMemoryRebound(to: IDIndexEntry.self, body)
+    }
+  }
+
   /// The entry at a position in the order of hashes.
   func entry(_ position: Int) -> IDIndexEntry {
     let start = Layout.entries + position * IDIndexEntry.byteCount
     return unsafe mapping.withBytes(start..<(start + IDIndexEntry.byteCount)) {
       IDIndexEntry(
-        hash: unsafe $0.integer(at: 0), row: unsafe $0.integer(at: 8),
+        hash: unsafe $0.integer(at: 0), place: unsafe $0.integer(at: 8),
         idOffset: unsafe $0.integer(at: 12))
     }
   }
 
-  /// The rows with this hash, newest first.
+  /// The entries with this hash, newest first.
   func candidates(_ hash: UInt64) -> [IDIndexEntry] {
     var low = 0
     var high = count

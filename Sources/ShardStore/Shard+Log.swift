@@ -30,17 +30,18 @@ extension Shard {
     _ found: LogReader.Found, of log: any DiskMapping, identity: ShardIdentity,
     to entries: inout [IDIndexEntry]
   ) -> Bool {
-    guard
-      let ids = IDList(
-        checkedBytes: LogReader.payload(of: found, in: log), count: found.record.rowCount)
-    else { return false }
-    let start = found.offset + found.record.payloadOffset
+    let record = found.record
+    guard let ids = IDList(payload: LogReader.payload(of: found, in: log), of: record) else {
+      return false
+    }
+    let start = found.offset + record.payloadOffset
     let seed = identity.idHashSeed
-    for row in 0..<ids.count {
+    let isDeletion = record.kind == .deletion
+    for number in 0..<ids.count {
       entries.append(
         IDIndexEntry(
-          hash: ids.hash(row, seed: seed), row: UInt32(found.record.firstRow + row),
-          idOffset: UInt32(start + Int(ids.offsets[row]))))
+          hash: ids.hash(number, seed: seed), row: record.firstRow + (isDeletion ? 0 : number),
+          isDeletion: isDeletion, idOffset: start + Int(ids.offsets[number])))
     }
     return true
   }
@@ -56,46 +57,15 @@ extension Shard {
     LogReader.payload(of: found, in: log)
   }
 
-  /// All entries in the order of ids.index: hash, then row.
-  package func sortedEntries() -> SortedEntries {
+  /// What this shard says of ids at this moment, in the order of ids.index.
+  package func sortedIDs() -> SortedIDs {
     state.withLock { state in
       switch state.phase {
       case .open(let index, _):
-        return .open(index.sortedEntries())
+        return SortedIDs(index.sortedEntries(), ids: log, idsEnd: state.logEnd)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return .sealed(sealed.index())
-      }
-    }
-  }
-
-  /// A sorted view of a shard's ids as they were at one moment.
-  package struct SortedEntries: Sendable {
-    private enum Source {
-      case memory([IDIndexEntry])
-      case file(SealedIDIndex)
-    }
-    private let source: Source
-
-    static func open(_ entries: [IDIndexEntry]) -> SortedEntries {
-      SortedEntries(source: .memory(entries))
-    }
-
-    static func sealed(_ index: SealedIDIndex) -> SortedEntries {
-      SortedEntries(source: .file(index))
-    }
-
-    package var count: Int {
-      switch source {
-      case .memory(let entries): entries.count
-      case .file(let index): index.count
-      }
-    }
-
-    package subscript(position: Int) -> IDIndexEntry {
-      switch source {
-      case .memory(let entries): entries[position]
-      case .file(let index): index.entry(position)
+        return SortedIDs(sealed.index(), ids: log, idsEnd: state.logEnd)
       }
     }
   }

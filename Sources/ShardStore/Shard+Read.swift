@@ -17,8 +17,14 @@ package struct RowDamaged: Error, Equatable, Sendable {
 }
 
 extension Shard {
-  /// The newest row of an id in this shard.
-  package func row(ofID id: [UInt8], hash: UInt64) -> Int? {
+  /// What the newest record of this shard says of an id.
+  package enum Newest: Equatable, Sendable {
+    case row(Int)
+    case deleted
+  }
+
+  /// What this shard says of an id; nil when it does not know it.
+  package func newest(ofID id: [UInt8], hash: UInt64) -> Newest? {
     let (candidates, rowCount) = state.withLock { state -> ([IDIndexEntry], Int) in
       switch state.phase {
       case .open(var index, let committed):
@@ -32,10 +38,10 @@ extension Shard {
       }
     }
     let match = candidates.first { entry in
-      guard Int(entry.row) < rowCount else { return false }
+      guard entry.isDeletion || entry.row < rowCount else { return false }
       return unsafe withID(at: Int(entry.idOffset)) { unsafe $0.elementsEqual(id) }
     }
-    return match.map { Int($0.row) }
+    return match.map { $0.isDeletion ? .deleted : .row($0.row) }
   }
 
   /// Lends the bytes of an id by its place in the log; an empty buffer when that is outside of it.

@@ -90,8 +90,10 @@ package final class Shard: Sendable {
       state.phase = .open(OpenIDIndex(), [])
       for batch in batches {
         batch.add(to: &index)
-        committed.append(
-          CommittedBatch(rows: batch.rows, rowsCRC32C: batch.record.rowsCRC32C, isChecked: false))
+        if !batch.rows.isEmpty {
+          committed.append(
+            CommittedBatch(rows: batch.rows, rowsCRC32C: batch.record.rowsCRC32C, isChecked: false))
+        }
         state.rowCount = batch.rows.upperBound
         state.logEnd = batch.logOffset + batch.record.byteCount
         state.lastSequence = batch.record.sequence
@@ -103,7 +105,7 @@ package final class Shard: Sendable {
   }
 }
 
-/// A batch whose rows and record were written, on its way to being durable.
+/// A batch or deletion whose rows and record were written, on its way to being durable.
 package struct WrittenBatch: Sendable {
   package let record: CommitRecord
   package let logOffset: Int
@@ -114,8 +116,12 @@ package struct WrittenBatch: Sendable {
 
   func add(to index: inout OpenIDIndex) {
     let idsStart = logOffset + record.payloadOffset
-    for row in idHashes.indices {
-      index.append(hash: idHashes[row], idOffset: idsStart + Int(idOffsets[row]))
+    let isDeletion = record.kind == .deletion
+    for number in idHashes.indices {
+      index.append(
+        IDIndexEntry(
+          hash: idHashes[number], row: record.firstRow + (isDeletion ? 0 : number),
+          isDeletion: isDeletion, idOffset: idsStart + Int(idOffsets[number])))
     }
   }
 }

@@ -190,7 +190,7 @@ extension ShardOpener {
   private func carryOut(
     _ plan: RecoveryPlan, files: Files, identity: ShardIdentity
   ) throws(DiskError) -> OpenedShard {
-    var damage = plan.damage.filter { !$0.rows.isEmpty }
+    var damage = plan.damage
     if files.rowCount < plan.rowCount {
       // A batch that is only partly in the file cannot be checked, so none of it is served.
       let cutBatch = plan.records.first { $0.record.rows.upperBound > files.rowCount }
@@ -220,7 +220,11 @@ extension ShardOpener {
   /// Writes the kept rows and records above the watermark again before they are synced: after a failed
   /// sync the page cache can hold pages that count as written and never were.
   private func makeDurable(_ plan: RecoveryPlan, files: Files) throws(DiskError) {
-    let unproven = plan.records.filter { $0.record.rows.upperBound > plan.watermark }
+    // A deletion has no rows by which the watermark could count it.
+    let proven = plan.records.lastIndex {
+      !$0.record.rows.isEmpty && $0.record.rows.upperBound <= plan.watermark
+    }
+    let unproven = plan.records[(proven.map { $0 + 1 } ?? 0)...]
     for found in unproven {
       let rows = files.geometry.bytes(ofRows: found.record.rows)
       try files.embeddings.write(
@@ -251,23 +255,14 @@ extension ShardOpener {
     var index = OpenIDIndex()
     var committed: [Shard.CommittedBatch] = []
     for found in plan.records {
-      while index.rowCount < found.record.firstRow { index.appendUnknown() }
-      let payload = LogReader.payload(of: found, in: files.logMapping)
-      let start = found.offset + found.record.payloadOffset
-      if let ids = IDList(checkedBytes: payload, count: found.record.rowCount) {
-        let seed = ShardIdentity(store: store, collection: collectionUUID, number: 0).idHashSeed
-        for row in 0..<ids.count {
-          index.append(
-            hash: ids.hash(row, seed: seed), idOffset: start + Int(ids.offsets[row]))
-        }
-      } else {
-        for _ in 0..<found.record.rowCount { index.appendUnknown() }
-      }
+      var entries: [IDIndexEntry] = []
+      _ = Shard.append(found, of: files.logMapping, identity: identity(0), to: &entries)
+      for entry in entries { index.append(entry) }
+      guard !found.record.rows.isEmpty else { continue }
       committed.append(
         Shard.CommittedBatch(
           rows: found.record.rows, rowsCRC32C: found.record.rowsCRC32C, isChecked: false))
     }
-    while index.rowCount < rowCount { index.appendUnknown() }
     return Shard.State(
       phase: .open(index, committed), rowCount: rowCount, logEnd: plan.logEnd,
       firstSequence: plan.records.first?.record.sequence ?? 0,

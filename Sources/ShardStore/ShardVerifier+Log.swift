@@ -58,7 +58,7 @@ extension ShardVerifier {
 
   /// Records that are right each by itself, and do not fit together.
   func checkRecords(_ contents: ShardContents, _ result: inout ShardVerification) {
-    if contents.plan.records.isEmpty, contents.plan.damage.allSatisfy(\.rows.isEmpty) {
+    if contents.plan.records.isEmpty, contents.plan.damage.isEmpty {
       result.damage.append(ShardDamage(reason: "commits.log has no record of this shard"))
     }
     var last: CommitRecord?
@@ -70,7 +70,7 @@ extension ShardVerifier {
             reason: "batches \(last.sequence + 1)..<\(record.sequence) are missing before row "
               + "\(record.firstRow)"))
       }
-      if IDList(checkedBytes: result.idBytes(of: found), count: record.rowCount) == nil {
+      if IDList(payload: result.idBytes(of: found), of: record) == nil {
         result.damage.append(
           ShardDamage(rows: record.rows, reason: "their ids in commits.log are malformed"))
       }
@@ -88,7 +88,7 @@ extension ShardVerifier {
     case .whole(let seal, let table):
       result.isSealed = true
       result.lastSequence = seal.sequence
-      guard contents.plan.damage.allSatisfy(\.rows.isEmpty), let last = contents.plan.records.last
+      guard contents.plan.damage.isEmpty, let last = contents.plan.records.last
       else { return }
       if seal.previousCRC32C != last.record.recordCRC32C || seal.sequence != last.record.sequence
         || seal.rowCount != last.record.rows.upperBound
@@ -118,7 +118,7 @@ extension ShardVerifier {
   /// Compares ids.index with what the log says it must be.
   func checkIndex(_ number: Int, _ contents: ShardContents, _ result: inout ShardVerification) {
     let path = opener.collection.shard(number).index
-    guard contents.plan.damage.allSatisfy(\.rows.isEmpty) else {
+    guard contents.plan.damage.isEmpty else {
       result.notes.append("\(path) cannot be compared with a damaged log")
       return
     }

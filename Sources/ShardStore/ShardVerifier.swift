@@ -96,7 +96,7 @@ package struct ShardVerifier {
     }
     let contents = contents(number, log: log, rows: rows, evidence: evidence)
     result.keep(contents.plan, of: log)
-    for damage in contents.plan.damage where !damage.rows.isEmpty {
+    for damage in contents.plan.damage {
       result.damage.append(ShardDamage(rows: damage.rows, reason: damage.reason))
     }
     checkRecords(contents, &result)

@@ -123,7 +123,8 @@ package final class ShardWriter: Sendable {
       batch.dimension == shard.geometry.dimension && batch.dtype == shard.geometry.dtype,
       "the batch was checked against another collection")
     var record = CommitRecord(
-      kind: .batch, byteCount: 0, previousCRC32C: tail.chain, sequence: item.sequence,
+      kind: batch.isDeletion ? .deletion : .batch, byteCount: 0, previousCRC32C: tail.chain,
+      sequence: item.sequence,
       firstRow: tail.rowCount, rowCount: batch.rowCount, durableRowCount: durableRowCount,
       committedAt: item.committedAt, contentDigest: batch.contentDigest,
       bodySHA256: batch.bodySHA256, rowsCRC32C: batch.rowsCRC32C, batchID: item.batchID,
@@ -192,7 +193,7 @@ package final class ShardWriter: Sendable {
   /// Cuts preallocated space behind the last row and record, at a clean stop.
   package func giveBackSpace() throws(DiskError) {
     let (rowCount, logEnd) = tail.withLock { ($0.rowCount, $0.logEnd) }
-    guard rowCount > 0, rowCount == shard.rowCount else { return }
+    guard rowCount == shard.rowCount else { return }
     try embeddings.truncate(toByteCount: shard.geometry.offset(ofRow: rowCount))
     try log.truncate(toByteCount: logEnd)
     try embeddings.sync()

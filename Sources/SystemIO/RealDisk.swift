@@ -1,5 +1,6 @@
 // The disk of this machine. Files: RealFile.swift.
 
+internal import CLinux
 internal import Glibc
 
 /// Linux file systems, called directly. Source: section 2 of the man pages.
@@ -85,6 +86,13 @@ package struct RealDisk: Disk {
       freeByteCount: Int(clamping: status.f_bavail) * blockByteCount,
       totalByteCount: Int(clamping: status.f_blocks) * blockByteCount,
       freeInodeCount: status.f_files == 0 ? nil : Int(clamping: status.f_favail))
+  }
+
+  /// A file that has no name, and is gone when it is closed. Source: man 2 open, "O_TMPFILE".
+  static func unnamedFile(inDirectory path: String) throws(DiskError) -> any DiskFile {
+    let number = unsafe linux_open_unnamed(path)
+    guard number >= 0 else { throw .last("open (O_TMPFILE)", path) }
+    return RealFile(Descriptor(owning: number), path: path)
   }
 
   static func openDirectory(_ path: String) throws(DiskError) -> Descriptor {

@@ -75,11 +75,33 @@ struct IDCollector {
     count += 1
   }
 
-  /// The checked list.
-  consuming func finish() throws(BodyError) -> IDList {
+  /// Takes an id of any bytes.
+  mutating func append(_ id: ArraySlice<UInt8>) { unsafe id.withUnsafeBytes { append($0) } }
+
+  /// Ids that were not taken.
+  var keptCount: Int { ends.count }
+
+  /// The ids since the last call, in which ids may occur again; ``count`` goes on.
+  mutating func take() throws(BodyError) -> IDList {
+    try refuseBadIDs()
+    var builder = IDList.Builder(expecting: ends.count)
+    do throws(IDProblem) { try fill(&builder) } catch {
+      throw .idListTooLong(byteCountMax: IDList.Builder.listByteCountMax)
+    }
+    bytes.removeAll(keepingCapacity: true)
+    ends.removeAll(keepingCapacity: true)
+    return builder.finishWithRepetitions()
+  }
+
+  private func refuseBadIDs() throws(BodyError) {
     if notUTF8.count > 0 { throw .idNotUTF8(notUTF8) }
     if empty.count > 0 { throw .emptyID(empty) }
     if tooLong.count > 0 { throw .idTooLong(tooLong) }
+  }
+
+  /// The checked list.
+  consuming func finish() throws(BodyError) -> IDList {
+    try refuseBadIDs()
     do throws(IDProblem) {
       var builder = IDList.Builder(expecting: count)
       try fill(&builder)

@@ -113,6 +113,23 @@ extension IngestAPI {
     }
   }
 
+  /// Finds the collection of the path; `body` gives who takes the request's body, or nil when it has answered
+  /// or will.
+  func withReceiver(
+    _ call: Call, _ body: (Collection) throws(RequestRefused) -> (any BodyReceiver)?
+  ) -> (any BodyReceiver)? {
+    let name = call.parameter("collection")
+    guard Collection.isValidName(name) else {
+      return call.answer(Problem(IngestError.collectionNameInvalid(name)))
+    }
+    guard let collection = service.collection(name) else {
+      return call.answer(.collectionUnknown(name))
+    }
+    do throws(RequestRefused) { return try body(collection) } catch {
+      return call.answer(error.problem)
+    }
+  }
+
   /// A query parameter that has to be an integer of a range; nil when it is not there.
   static func integer(
     _ query: Query, _ name: String, in range: ClosedRange<Int>

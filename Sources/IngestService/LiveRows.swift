@@ -1,0 +1,73 @@
+// Which rows of a collection are live: the newest of their id, and not deleted. For export and compaction.
+
+package import ShardStore
+internal import SystemIO
+
+/// The live rows of each shard at one moment, as a bit per row.
+package struct LiveRows: Sendable {
+  /// One shard and its live rows.
+  package struct Part: Sendable {
+    package let shard: Shard
+    package let rowCount: Int
+    package fileprivate(set) var liveRowCount = 0
+    /// Live rows that were taken out of service.
+    package fileprivate(set) var damagedRowCount = 0
+    fileprivate var bits: [UInt64]
+
+    fileprivate init(_ shard: Shard) {
+      self.shard = shard
+      rowCount = shard.rowCount
+      bits = [UInt64](repeating: 0, count: (rowCount + 63) / 64)
+    }
+
+    package func isLive(_ row: Int) -> Bool { bits[row / 64] >> UInt64(row % 64) & 1 == 1 }
+
+    /// The next run of live rows from `row` on, at most `countMax` of them; nil when there is none.
+    package func run(from row: Int, countMax: Int) -> Range<Int>? {
+      var start = row
+      while start < rowCount, !isLive(start) {
+        // Whole words without a live row are stepped over.
+        start = start % 64 == 0 && bits[start / 64] == 0 ? start + 64 : start + 1
+      }
+      guard start < rowCount else { return nil }
+      var end = start + 1
+      while end < min(rowCount, start + countMax), isLive(end) { end += 1 }
+      return start..<end
+    }
+  }
+
+  /// In the order of commits: the oldest shard first.
+  package private(set) var parts: [Part]
+
+  package var rowCount: Int { parts.reduce(0) { $0 + $1.liveRowCount } }
+  package var damagedRowCount: Int { parts.reduce(0) { $0 + $1.damagedRowCount } }
+
+  package init(_ collection: Collection) {
+    let lookup = IDLookup(collection)
+    let merge = IDMerge(lookup)
+    var parts: [Part] = []
+    var places = [Int?](repeating: nil, count: merge.parts.count)
+    for (number, part) in merge.parts.enumerated() {
+      guard let shard = part.shard else { continue }
+      places[number] = parts.count
+      parts.append(Part(shard))
+    }
+    var cursor = merge.start
+    while let entries = merge.next(&cursor) {
+      for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
+        // A row that came after the look-up was made is not in the entries, and the other way round.
+        guard let place = places[newest.part], newest.entry.row < parts[place].rowCount else {
+          continue
+        }
+        let row = newest.entry.row
+        if merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) }) {
+          parts[place].damagedRowCount += 1
+        } else {
+          parts[place].bits[row / 64] |= 1 << UInt64(row % 64)
+          parts[place].liveRowCount += 1
+        }
+      }
+    }
+    self.parts = parts
+  }
+}

@@ -33,7 +33,7 @@ extension ShardVerifier {
     let rowsEnd = contents.geometry.offset(ofRow: contents.plan.rowCount)
     pass.finish(fileByteCount: rows.byteCount)
     for (index, reason) in pass.damagedBatches {
-      let found = contents.plan.records[index]
+      let found = contents.batches[index]
       let ids = IDList(checkedBytes: result.idBytes(of: found), count: found.record.rowCount)
       let damage = ShardDamage(
         rows: found.record.rows, ids: ids.map { list in (0..<list.count).map(list.string) } ?? [],
@@ -73,7 +73,7 @@ extension ShardVerifier {
       let isExplained =
         (index == 0 && rows.header?.rowCount != contents.plan.rowCount)
         || pass.damagedBatches.contains {
-          contents.geometry.bytes(ofRows: contents.plan.records[$0.index].record.rows)
+          contents.geometry.bytes(ofRows: contents.batches[$0.index].record.rows)
             .overlaps(block)
         }
       guard !isExplained else { continue }
@@ -161,7 +161,7 @@ private struct RowPass {
   private var failures: [(bytes: Range<Int>, error: DiskError)] = []
 
   init(_ contents: ShardContents) {
-    batches = contents.plan.records.map {
+    batches = contents.batches.map {
       (contents.geometry.bytes(ofRows: $0.record.rows), $0.record.rowsCRC32C)
     }
     rowsEnd = contents.geometry.offset(ofRow: contents.plan.rowCount)

@@ -159,6 +159,20 @@ struct ShardContents {
   let log: BytesInMemory
   let seal: Seal
   let plan: RecoveryPlan
+  /// The records that have rows.
+  let batches: [LogReader.Found]
+
+  init(
+    identity: ShardIdentity, geometry: ShardGeometry, log: BytesInMemory, seal: Seal,
+    plan: RecoveryPlan
+  ) {
+    self.identity = identity
+    self.geometry = geometry
+    self.log = log
+    self.seal = seal
+    self.plan = plan
+    batches = plan.records.filter { !$0.record.rows.isEmpty }
+  }
 }
 
 extension ShardVerifier {

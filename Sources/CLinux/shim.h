@@ -1,7 +1,6 @@
 // Linux headers and calls that the Swift overlay does not show; the calls as inline functions.
 #ifndef INGOT_CLINUX_H
 #define INGOT_CLINUX_H
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -20,9 +19,10 @@ static inline int linux_start_writeback(int file, off_t offset, off_t length) {
   return sync_file_range(file, offset, length, 2 /* SYNC_FILE_RANGE_WRITE */);
 }
 
-/// O_TMPFILE is not a plain constant; here it is. Source: man 2 open.
+/// An unnamed file: O_TMPFILE | O_RDWR | O_CLOEXEC, which the Swift overlay does not show. Source: man 2 open.
+extern int open(const char *, int, ...);
 static inline int linux_open_unnamed(const char *directory) {
-  return open(directory, 020200000 /* O_TMPFILE */ | O_RDWR | O_CLOEXEC, 0600);
+  return open(directory, 020200000 | 02 | 02000000, 0600);
 }
 
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }

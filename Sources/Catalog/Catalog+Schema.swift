@@ -24,8 +24,24 @@ extension Catalog {
           shard INTEGER NOT NULL,
           log_offset INTEGER NOT NULL,
           row_count INTEGER NOT NULL,
+          first_record_crc32c INTEGER NOT NULL,
           PRIMARY KEY (collection, shard)
         ) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS verified_shards (
+          collection TEXT NOT NULL,
+          shard INTEGER NOT NULL,
+          verified_at INTEGER NOT NULL,
+          PRIMARY KEY (collection, shard)
+        ) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS scrubs (
+          number INTEGER PRIMARY KEY,
+          collection TEXT,
+          shard INTEGER,
+          rate INTEGER,
+          state TEXT NOT NULL,
+          started_at INTEGER NOT NULL,
+          ended_at INTEGER
+        );
         CREATE TABLE IF NOT EXISTS batches (
           collection TEXT NOT NULL,
           sequence INTEGER NOT NULL,

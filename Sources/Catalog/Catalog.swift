@@ -7,7 +7,7 @@ internal import GRDB
 ///
 /// One connection writes, readers do not wait for it (WAL).
 package final class Catalog: Sendable {
-  private let database: DatabasePool
+  let database: DatabasePool
   package let path: String
 
   /// Opens or creates a catalog.
@@ -30,10 +30,13 @@ package final class Catalog: Sendable {
   package struct Position: Equatable, Sendable {
     package var logOffset: Int
     package var rowCount: Int
+    /// Of the shard's first record: tells a shard from one that replaced it.
+    package var firstRecordCRC32C: UInt32
 
-    package init(logOffset: Int, rowCount: Int) {
+    package init(logOffset: Int, rowCount: Int, firstRecordCRC32C: UInt32) {
       self.logOffset = logOffset
       self.rowCount = rowCount
+      self.firstRecordCRC32C = firstRecordCRC32C
     }
   }
 
@@ -54,20 +57,21 @@ package final class Catalog: Sendable {
 
   /// Adds batches and moves the positions on, in one transaction.
   package func apply(_ pages: [Page]) throws {
-    try database.write { database in
-      for page in pages {
-        for batch in page.batches { try batch.insert(database, collection: page.collection) }
-        try database.execute(
-          sql: """
-            INSERT INTO shards (collection, shard, log_offset, row_count) VALUES (?, ?, ?, ?)
-            ON CONFLICT (collection, shard) DO UPDATE
-            SET log_offset = excluded.log_offset, row_count = excluded.row_count
-            """,
-          arguments: [
-            page.collection, page.shard, page.position.logOffset, page.position.rowCount,
-          ])
-      }
-    }
+    try database.write { database in for page in pages { try Self.add(page, to: database) } }
+  }
+
+  private static func add(_ page: Page, to database: Database) throws {
+    for batch in page.batches { try batch.insert(database, collection: page.collection) }
+    try database.execute(
+      sql: """
+        INSERT OR REPLACE INTO shards
+          (collection, shard, log_offset, row_count, first_record_crc32c)
+        VALUES (?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        page.collection, page.shard, page.position.logOffset, page.position.rowCount,
+        Int64(page.position.firstRecordCRC32C),
+      ])
   }
 
   /// Positions by shard number.
@@ -77,14 +81,16 @@ package final class Catalog: Sendable {
 
   static func positions(_ database: Database, collection: String) throws -> [Int: Position] {
     let rows = try Row.fetchAll(
-      database, sql: "SELECT shard, log_offset, row_count FROM shards WHERE collection = ?",
+      database, sql: "SELECT * FROM shards WHERE collection = ?",
       arguments: [collection])
     return Dictionary(
       try rows.map { row in
         (
           try row.count(of: "shard"),
           Position(
-            logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"))
+            logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"),
+            firstRecordCRC32C: UInt32(
+              truncatingIfNeeded: try row.decode(Int64.self, forColumn: "first_record_crc32c")))
         )
       }, uniquingKeysWith: { first, _ in first })
   }
@@ -125,15 +131,26 @@ package final class Catalog: Sendable {
     return try database.read { try CatalogBatch.fetchAll($0, sql: query, arguments: values) }
   }
 
-  /// Forgets a shard, so that its log is read again from the start.
-  package func forget(collection: String, shard: Int) throws {
+  /// The batches and deletions of a shard in the order of their commit, with their ids.
+  package func batches(collection: String, shard: Int) throws -> [CatalogBatch] {
+    try database.read { database in
+      try CatalogBatch.fetchAll(
+        database,
+        sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
+        arguments: [collection, shard])
+    }
+  }
+
+  /// Forgets shards, so that their logs are read again from the start.
+  package func forget(collection: String, shards: [Int]) throws {
     try database.write { database in
-      try database.execute(
-        sql: "DELETE FROM batches WHERE collection = ? AND shard = ?",
-        arguments: [collection, shard])
-      try database.execute(
-        sql: "DELETE FROM shards WHERE collection = ? AND shard = ?",
-        arguments: [collection, shard])
+      for shard in shards {
+        for table in ["batches", "shards", "verified_shards"] {
+          try database.execute(
+            sql: "DELETE FROM \(table) WHERE collection = ? AND shard = ?",
+            arguments: [collection, shard])
+        }
+      }
     }
   }
 

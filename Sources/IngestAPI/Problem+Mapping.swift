@@ -96,7 +96,7 @@ extension Problem {
 
   package init(_ error: RowDamaged) {
     self.init(
-      status: 500, code: "rows-damaged",
+      status: 500, code: "row-damaged",
       detail: "shard \(ShardIdentity.directoryName(error.shard)), rows \(error.rows.lowerBound)..<"
         + "\(error.rows.upperBound): \(error.reason); other rows are served")
   }

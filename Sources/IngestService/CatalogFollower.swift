@@ -15,6 +15,8 @@ final class CatalogFollower: Sendable {
   private let signal = Monitor(Signal())
   private let positions = Mutex<[String: [Int: Catalog.Position]]>([:])
   private let thread = Mutex<NamedThread?>(nil)
+  /// Held while a log is read or forgotten: what was read of a shard is not written after it was forgotten.
+  private let turn = Mutex(())
 
   private struct Signal {
     var hasWork = false
@@ -79,14 +81,16 @@ final class CatalogFollower: Sendable {
   /// Reads all logs to their durable ends.
   func catchUp() throws {
     for collection in collections() {
-      for shard in collection.shards { try catchUp(shard, of: collection) }
+      for shard in collection.shards {
+        try turn.withLock { _ in try catchUp(shard, of: collection) }
+      }
     }
   }
 
   private func catchUp(_ shard: Shard, of collection: Collection) throws {
     let number = shard.identity.number
     while true {
-      let position = try position(of: number, in: collection)
+      let position = try position(of: shard, in: collection)
       let summary = shard.summary
       if position.logOffset > summary.logEnd {
         // The catalog knows batches that the shard does not have: they are named at start and stay known.
@@ -101,12 +105,32 @@ final class CatalogFollower: Sendable {
     }
   }
 
-  private func position(of shard: Int, in collection: Collection) throws -> Catalog.Position {
-    if let known = positions.withLock({ $0[collection.uuid]?[shard] }) { return known }
-    let stored = try catalog.positions(collection: collection.uuid)
-    let position = stored[shard] ?? Catalog.Position(logOffset: 0, rowCount: 0)
-    positions.withLock { $0[collection.uuid, default: [:]][shard] = position }
+  private func position(of shard: Shard, in collection: Collection) throws -> Catalog.Position {
+    let number = shard.identity.number
+    if let known = positions.withLock({ $0[collection.uuid]?[number] }) { return known }
+    let none = Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0)
+    var position = try catalog.positions(collection: collection.uuid)[number] ?? none
+    if position.logOffset > 0, let first = shard.firstRecordCRC32C,
+      first != position.firstRecordCRC32C
+    {
+      // Another shard stands in its place: a compaction whose end the catalog did not see, or files of a backup.
+      try forgetInTurn([number], of: collection)
+      position = none
+    }
+    positions.withLock { $0[collection.uuid, default: [:]][number] = position }
     return position
+  }
+
+  /// Reads the logs of shards again from their start.
+  func forget(_ shards: [Int], of collection: Collection) throws {
+    try turn.withLock { _ in try forgetInTurn(shards, of: collection) }
+  }
+
+  private func forgetInTurn(_ shards: [Int], of collection: Collection) throws {
+    try catalog.forget(collection: collection.uuid, shards: shards)
+    positions.withLock { positions in
+      for shard in shards { positions[collection.uuid]?[shard] = nil }
+    }
   }
 
   private func page(
@@ -127,8 +151,11 @@ final class CatalogFollower: Sendable {
       byteCount += ids.count
       page.batches.append(
         CatalogBatch(found.record, shard: shard.identity.number, ids: ids))
-      page.position = Catalog.Position(
-        logOffset: found.end, rowCount: found.record.rows.upperBound)
+      if page.position.logOffset == 0 {
+        page.position.firstRecordCRC32C = found.record.recordCRC32C
+      }
+      page.position.logOffset = found.end
+      page.position.rowCount = found.record.rows.upperBound
     }
     return page
   }

@@ -89,6 +89,12 @@ extension Collection {
       }
     }
     shards.reverse()
+    let lastKnown = max(numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1)
+    for number in catalogRowCounts.keys.sorted() where !numbers.contains(number) {
+      unusable[number] = "the shard is missing"
+      report.lines.append(
+        "\(name): shard \(number) is missing; its \(catalogRowCounts[number] ?? 0) rows are lost")
+    }
     // The numbers of an unusable last shard are left out, as many as a shard can have: given out again,
     // they would make its batches count as never acknowledged.
     let behind = unusable.keys.filter { $0 > shards.last?.identity.number ?? -1 }
@@ -97,7 +103,7 @@ extension Collection {
     return Collection(
       name: name, opener: opener, shards: shards,
       writing: Writing(
-        writer: last?.writer, nextShard: (numbers.last ?? -1) + 1, nextSequence: sequence + 1,
+        writer: last?.writer, nextShard: lastKnown + 1, nextSequence: sequence + 1,
         durableSequence: sequence),
       unusable: unusable)
   }

@@ -13,6 +13,7 @@ package final class Collection: Sendable {
   let unusable: Mutex<[Int: String]>
   /// What the catalog knows of rows whose commit records are lost, by shard.
   let lost: Mutex<[Int: SortedIDs]>
+  private let damageListener = Mutex<(@Sendable (Shard) -> Void)?>(nil)
 
   /// What the commit pipeline needs to know to place a batch.
   struct Writing {
@@ -45,6 +46,18 @@ package final class Collection: Sendable {
 
   /// In the order of their numbers.
   package var shards: [Shard] { shardList.withLock { $0 } }
+
+  /// Asks to be told when a read of any shard finds damage.
+  func onDamage(_ listener: @escaping @Sendable (Shard) -> Void) {
+    damageListener.withLock { $0 = listener }
+    for shard in shards { shard.onDamage(listener) }
+  }
+
+  /// Adds a shard that is durable from now on.
+  func adopt(_ shard: Shard) {
+    if let listener = damageListener.withLock({ $0 }) { shard.onDamage(listener) }
+    shardList.withLock { $0.append(shard) }
+  }
 
   /// Ids whose commit records are lost, as the catalog knows them, by shard.
   package var lostIDs: [Int: SortedIDs] { lost.withLock { $0 } }

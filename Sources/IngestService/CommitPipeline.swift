@@ -218,7 +218,7 @@ extension CommitPipeline {
     let opener = part.collection.opener
     try part.writer.makeVisible(
       firstBatches: part.written, in: opener.collection, disk: opener.disk)
-    part.collection.shardList.withLock { $0.append(part.writer.shard) }
+    part.collection.adopt(part.writer.shard)
     events.shardFull(part.collection)
   }
 

@@ -22,6 +22,7 @@ extension IngestService {
     let service = IngestService(
       configuration: configuration, layout: layout, storeUUID: uuid, disk: disk, catalog: catalog,
       collections: collections, lock: lock, logger: logger)
+    service.findDamage()
     for line in report.lines { logger.warning("\(line)") }
     service.health.note(report.lines)
     service.start()
@@ -162,6 +163,7 @@ extension IngestService {
     let pipeline = CommitPipeline(
       events: pipelineEvents(),
       syncBoth: { [parallelSync] writer throws(DiskError) in try parallelSync.syncBoth(writer) })
+    var catalogFollower: CatalogFollower?
     if let catalog {
       let follower = CatalogFollower(catalog: catalog, registry: registry, logger: logger) {
         [weak self] in self?.collections ?? []
@@ -171,13 +173,48 @@ extension IngestService {
         rememberAllReceipts()
       }
       background.startFollower(follower)
+      catalogFollower = follower
     } else {
       rememberAllReceipts()
     }
     background.startSealer { [weak self] in self?.sealFinishedShards() }
     background.wakeSealer()
+    startScrubber(catalogFollower)
     parallelSync.start()
     threads.start(pipeline)
+  }
+
+  /// What notes and the catalog know of damage, before the first request.
+  private func findDamage() {
+    for collection in collections {
+      quarantine.apply(to: collection)
+      do { try collection.findLostIDs(catalog) } catch {
+        logger.error("the catalog cannot be asked for lost ids: \(error)")
+      }
+    }
+  }
+
+  private func startScrubber(_ follower: CatalogFollower?) {
+    let scrubber = Scrubber(
+      configuration: configuration, catalog: catalog, follower: follower, quarantine: quarantine,
+      logger: logger
+    ) { [weak self] in self?.collections ?? [] }
+    self.scrubber.withLock { $0 = scrubber }
+    for collection in collections { watch(collection, scrubber) }
+    scrubber.start()
+  }
+
+  /// A read that finds damage has the whole shard verified at once.
+  func watch(_ collection: Collection, _ scrubber: Scrubber) {
+    let uuid = collection.uuid
+    collection.onDamage { [weak scrubber] shard in
+      scrubber?.ask(ScrubTarget(collection: uuid, shard: shard.identity.number), "read")
+    }
+  }
+
+  var quarantine: Quarantine {
+    Quarantine(
+      layout: layout, disk: disk, reserveByteCount: configuration.diskReserveByteCount)
   }
 
   private func pipelineEvents() -> CommitPipeline.Events {

@@ -19,19 +19,45 @@ extension Collection {
   package func find(_ id: [UInt8]) -> Finding {
     let seed = opener.identity(0).idHashSeed
     let hash = unsafe id.withUnsafeBytes { XXH3.hash64($0, seed: seed) }
+    let lost = newestLost(id, hash: hash)
     for shard in shards.reversed() {
+      if let lost, lost.shard > shard.identity.number { return lost.finding }
       let row: Int
       switch shard.newest(ofID: id, hash: hash) {
       case nil: continue
       case .deleted: return .deleted
       case .row(let found): row = found
       }
+      if let lost, lost.shard == shard.identity.number, lost.entry.row > row {
+        return lost.finding
+      }
       if let damage = shard.summary.damage.first(where: { $0.rows.contains(row) }) {
         return .damaged(shard: shard.identity.number, reason: damage.reason)
       }
       return .row(shard, row)
     }
-    return .unknown
+    return lost?.finding ?? .unknown
+  }
+
+  private struct LostEntry {
+    let shard: Int
+    let entry: IDIndexEntry
+
+    var finding: Finding {
+      entry.isDeletion
+        ? .deleted : .damaged(shard: shard, reason: "the commit record of its row is lost")
+    }
+  }
+
+  private func newestLost(_ id: [UInt8], hash: UInt64) -> LostEntry? {
+    let lost = lostIDs
+    guard !lost.isEmpty else { return nil }
+    for (number, ids) in lost.sorted(by: { $0.key > $1.key }) {
+      if let entry = ids.newest(ofID: id, hash: hash) {
+        return LostEntry(shard: number, entry: entry)
+      }
+    }
+    return nil
   }
 }
 

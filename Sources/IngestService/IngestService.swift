@@ -22,6 +22,7 @@ package final class IngestService: Sendable {
   let threads: PipelineThreads
   let parallelSync = ParallelSync()
   let background: BackgroundThreads
+  let scrubber = Mutex<Scrubber?>(nil)
   private let lock: StoreLock?
 
   static let defaultCollection = "default"
@@ -195,13 +196,16 @@ package final class IngestService: Sendable {
           .diskFull(neededByteCount: 0, freeByteCount: 0, reason: "\(error)"))
       }
     }
-    return try outcome.get()
+    let created = try outcome.get()
+    if created.1, let scrubber = scrubber.withLock({ $0 }) { watch(created.0, scrubber) }
+    return created
   }
 
   // MARK: - Stop
 
   /// Commits what is in flight, brings the catalog up to date, gives preallocated space back.
   package func close() {
+    scrubber.withLock { $0 }?.close()
     threads.close()
     parallelSync.close()
     background.close()

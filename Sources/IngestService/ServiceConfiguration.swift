@@ -13,6 +13,10 @@ package struct ServiceConfiguration: Sendable {
   /// Rows and ids of one group commit; bounds how long a sync can take.
   package var groupByteCountMax = 32 << 20
   package var allocation = AllocationSteps()
+  /// Bytes per second that the scrub reads when nobody asked for it.
+  package var scrubRate = 32 << 20
+  /// Every byte is verified again before it was not for this long.
+  package var scrubAge = Duration.seconds(7 * 86_400)
 
   package init() {}
 

@@ -72,7 +72,8 @@ struct CatalogCheck {
   }
 
   func position(ofShard number: Int) -> Catalog.Position {
-    positions[number] ?? Catalog.Position(logOffset: 0, rowCount: 0)
+    positions[number]
+      ?? Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0)
   }
 
   /// Compares the batches of a shard, in order, with the catalog's.

@@ -26,6 +26,9 @@ struct SealedShard {
     return index
   }
 
+  /// What is wrong with a block is known row by row: its checksum is not asked again.
+  mutating func trust(_ block: Int) { checkedBlocks[block / 64] |= 1 << UInt64(block % 64) }
+
   /// The first block of a byte range whose checksum is wrong; blocks that were right are not read again.
   mutating func firstDamagedBlock(
     in bytes: Range<Int>, of embeddings: any DiskMapping

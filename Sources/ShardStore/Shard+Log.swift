@@ -52,6 +52,26 @@ extension Shard {
     return LogReader(log, identity: identity, range: min(offset, end)..<end)
   }
 
+  /// All records that can be read, in order.
+  package var readableRecords: [LogReader.Found] {
+    var records: [LogReader.Found] = []
+    var reader = logReader(from: 0)
+    while true {
+      do throws(CommitRecord.Problem) {
+        guard let found = try reader.next() else { break }
+        records.append(found)
+      } catch {
+        guard reader.skipDamage() else { break }
+      }
+    }
+    return records
+  }
+
+  /// The batches that have some of these rows, as far as their records can be read.
+  func records(overlapping rows: Range<Int>) -> [CommitRecord] {
+    readableRecords.map(\.record).filter { $0.rows.overlaps(rows) }
+  }
+
   /// The ids of a record found by ``logReader(from:)``, as commits.log keeps them.
   package func idBytes(of found: LogReader.Found) -> [UInt8] {
     LogReader.payload(of: found, in: log)

@@ -62,32 +62,58 @@ extension Shard {
   /// Checks rows, then lends their bytes.
   ///
   /// - Parameter rows: Within the shard's durable rows.
+  /// - Throws: when one of them is damaged; the damage is then known, and whoever listens is told.
   package func withRows<Result>(
     _ rows: Range<Int>, _ body: (UnsafeRawBufferPointer) -> Result
   ) throws(RowDamaged) -> Result {
-    if let reason = damage(in: rows) {
-      throw RowDamaged(shard: identity.number, rows: rows, reason: reason)
+    if let damage = damage(in: rows) {
+      throw RowDamaged(shard: identity.number, rows: damage.rows, reason: damage.reason)
     }
     return unsafe embeddings.withBytes(geometry.bytes(ofRows: rows), body)
   }
 
   /// Why rows may not be served; nil when their checksums are right.
-  private func damage(in rows: Range<Int>) -> String? {
+  private func damage(in rows: Range<Int>) -> Damage? {
+    while true {
+      switch check(rows) {
+      case .right: return nil
+      case .damaged(let damage, let isNew):
+        if isNew { reportDamage() }
+        return damage
+      case .block(let block):
+        judge(block)
+        reportDamage()
+      }
+    }
+  }
+
+  private enum Check {
+    case right
+    case damaged(Damage, isNew: Bool)
+    /// A block whose checksum is wrong, of which it is not known yet which rows it damages.
+    case block(Int)
+  }
+
+  private func check(_ rows: Range<Int>) -> Check {
     state.withLock { state in
       precondition(rows.lowerBound >= 0 && rows.upperBound <= state.rowCount)
-      if let known = state.damage.first(where: { $0.rows.overlaps(rows) }) { return known.reason }
+      if let known = state.damage.first(where: { $0.rows.overlaps(rows) }) {
+        return .damaged(known, isNew: false)
+      }
       switch state.phase {
       case .sealed(var sealed):
-        // The header's block is not asked about unless rows share it.
-        let bytes = geometry.bytes(ofRows: rows)
-        let block = sealed.firstDamagedBlock(in: bytes, of: embeddings)
+        let block = sealed.firstDamagedBlock(in: geometry.bytes(ofRows: rows), of: embeddings)
         state.phase = .sealed(sealed)
-        return block.map { "block \($0) of embeddings.npy has a wrong checksum" }
+        return block.map { .block($0) } ?? .right
       case .open(let index, var committed):
         state.phase = .open(OpenIDIndex(), [])
         defer { state.phase = .open(index, committed) }
-        return Self.firstDamagedBatch(rows, &committed, embeddings, geometry)
-          .map { "rows \($0.lowerBound)..<\($0.upperBound) have a wrong checksum" }
+        guard let batch = Self.firstDamagedBatch(rows, &committed, embeddings, geometry) else {
+          return .right
+        }
+        let damage = Damage(rows: batch, reason: "their batch has a wrong checksum")
+        state.damage.append(damage)
+        return .damaged(damage, isNew: true)
       }
     }
   }
@@ -108,6 +134,40 @@ extension Shard {
       position += 1
     }
     return nil
+  }
+
+  /// Tells which rows of a block with a wrong checksum are damaged: those whose batch is wrong as well, and
+  /// those of which no batch is known. Where every batch is right, so are the rows, and the block's checksum is not.
+  private func judge(_ block: Int) {
+    let start = block * SealTable.blockByteCount
+    let bytes = start..<(start + SealTable.blockByteCount)
+    let inBlock = geometry.rows(inBytes: bytes).clamped(to: 0..<rowCount)
+    var suspects = [inBlock]
+    for record in records(overlapping: inBlock) where crc32c(of: record.rows) == record.rowsCRC32C {
+      suspects = suspects.flatMap { $0.subtracting(record.rows) }
+    }
+    let damaged = suspects.filter { !$0.isEmpty }
+    state.withLock { state in
+      guard case .sealed(var sealed) = state.phase else { return }
+      sealed.trust(block)
+      state.phase = .sealed(sealed)
+      let reason = "block \(block) of embeddings.npy has a wrong checksum"
+      state.damage += damaged.map { Damage(rows: $0, reason: reason) }
+      if damaged.isEmpty {
+        state.damage.append(Damage(rows: 0..<0, reason: reason + ", and its rows are right"))
+      }
+    }
+  }
+}
+
+extension Range<Int> {
+  /// What is left of this range: up to two parts.
+  func subtracting(_ other: Range<Int>) -> [Range<Int>] {
+    guard overlaps(other) else { return [self] }
+    return [
+      lowerBound..<Swift.max(lowerBound, other.lowerBound),
+      Swift.min(upperBound, other.upperBound)..<upperBound,
+    ].filter { !$0.isEmpty }
   }
 }
 

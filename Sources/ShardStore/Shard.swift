@@ -13,6 +13,8 @@ package final class Shard: Sendable {
   let state: Mutex<State>
   /// Of the rows that were written since the shard was created; nil for one that was recovered.
   let sums: Mutex<RunningSums?>
+  /// Told of damage that was found while rows were read.
+  private let damageListener = Mutex<(@Sendable (Shard) -> Void)?>(nil)
 
   struct State {
     var phase: Phase
@@ -50,6 +52,48 @@ package final class Shard: Sendable {
     self.sums = Mutex(sums)
   }
 
+  /// Asks to be told when a read finds damage; the damage is then in the summary.
+  package func onDamage(_ listener: @escaping @Sendable (Shard) -> Void) {
+    damageListener.withLock { $0 = listener }
+  }
+
+  func reportDamage() { damageListener.withLock { $0 }?(self) }
+
+  /// Takes rows out of service. Rows that are out of service already stay so.
+  package func quarantine(_ damage: [Damage]) {
+    state.withLock { state in
+      for one in damage where !one.rows.isEmpty {
+        // Within the shard's rows, whatever a note of another time says.
+        let rows = one.rows.clamped(to: 0..<state.rowCount)
+        let isKnown = state.damage.contains {
+          $0.rows.lowerBound <= rows.lowerBound && rows.upperBound <= $0.rows.upperBound
+        }
+        guard !isKnown, !rows.isEmpty else { continue }
+        state.damage.append(Damage(rows: rows, reason: one.reason))
+      }
+    }
+  }
+
+  /// Whether rows match the checksums of their batches, read anew.
+  package func areRight(_ rows: Range<Int>) -> Bool {
+    let batches = records(overlapping: rows)
+    guard let first = batches.first, let last = batches.last,
+      first.rows.lowerBound <= rows.lowerBound, last.rows.upperBound >= rows.upperBound
+    else { return false }
+    return batches.allSatisfy { crc32c(of: $0.rows) == $0.rowsCRC32C }
+  }
+
+  /// The checksum of rows as the file holds them now.
+  func crc32c(of rows: Range<Int>) -> UInt32 {
+    unsafe embeddings.withBytes(geometry.bytes(ofRows: rows)) { CRC32C.of($0) }
+  }
+
+  /// The first record's checksum: tells a shard from one that replaced it.
+  package var firstRecordCRC32C: UInt32? {
+    var reader = logReader(from: 0)
+    return (try? reader.next())?.record.recordCRC32C
+  }
+
   /// What a shard says of itself, for status and integrity.
   package struct Summary: Sendable {
     package var number: Int
@@ -75,6 +119,17 @@ package final class Shard: Sendable {
       }
       return summary
     }
+  }
+
+  /// What the header says now; nil when it is damaged.
+  package var headerRowCount: Int? {
+    let bytes = unsafe embeddings.withBytes(0..<ShardHeader.byteCount) { unsafe [UInt8]($0) }
+    return ShardHeader(bytes, dimension: geometry.dimension, dtype: geometry.dtype)?.rowCount
+  }
+
+  /// What a verification reads: rows and log.
+  package var storedByteCount: Int {
+    state.withLock { geometry.offset(ofRow: $0.rowCount) + $0.logEnd }
   }
 
   /// Rows that are durable and can be read.

@@ -41,6 +41,13 @@ package struct ShardGeometry: Equatable, Sendable {
     offset(ofRow: rows.lowerBound)..<offset(ofRow: rows.upperBound)
   }
 
+  /// The rows that have a byte in a range of embeddings.npy.
+  package func rows(inBytes bytes: Range<Int>) -> Range<Int> {
+    let first = max(0, bytes.lowerBound - ShardHeader.byteCount) / rowStride
+    let end = (max(0, bytes.upperBound - ShardHeader.byteCount) + rowStride - 1) / rowStride
+    return first..<max(first, end)
+  }
+
   package func header(rowCount: Int) -> ShardHeader {
     ShardHeader(rowCount: rowCount, dimension: dimension, dtype: dtype)
   }

@@ -109,6 +109,19 @@ extension Shard {
     state.withLock { $0.phase = .sealed(sealed) }
   }
 
+  /// Writes ids.index anew from the log, and uses it from now on.
+  package func makeIndexAgain(in collection: CollectionLayout, disk: any Disk) {
+    let layout = collection.shard(identity.number)
+    let records = LogReader(log, identity: identity, range: 0..<state.withLock { $0.logEnd })
+    let (entries, isWhole) = Self.indexEntries(records, of: log, identity: identity)
+    guard isWhole else { return }
+    try? Self.writeIndex(entries, layout: layout, identity: identity, disk: disk)
+    let table = state.withLock { state -> SealTable? in
+      if case .sealed(let sealed) = state.phase { sealed.table } else { nil }
+    }
+    if let table { becomeSealed(table, layout: layout, disk: disk) }
+  }
+
   /// Opens ids.index; when it is lost or damaged, makes it again from the log.
   ///
   /// Where it cannot be written, and where the log is damaged, it is kept in memory: what it knows is found,

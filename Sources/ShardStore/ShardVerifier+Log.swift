@@ -4,10 +4,11 @@ internal import SystemIO
 
 extension ShardVerifier {
   /// Reads the log. Bytes that cannot be read become zero, so that their record is damaged.
-  func readLog(_ number: Int, _ result: inout ShardVerification) throws(DiskError) -> BytesInMemory
-  {
+  func readLog(
+    _ number: Int, byteCountMax: Int, _ result: inout ShardVerification
+  ) throws(DiskError) -> BytesInMemory {
     let file = try opener.disk.openFile(opener.collection.shard(number).log, for: .read)
-    let byteCount = try file.byteCount()
+    let byteCount = min(try file.byteCount(), byteCountMax)
     result.byteCount += byteCount
     var bytes: [UInt8] = []
     bytes.reserveCapacity(byteCount)

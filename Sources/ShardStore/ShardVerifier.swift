@@ -73,10 +73,16 @@ package struct ShardVerifier {
     package var catalogRowCount: Int
     /// First sequence of the next shard, when there is one.
     package var nextShardSequence: Int?
+    /// What is durable of a shard that grows while it is verified; what is behind is not looked at.
+    package var durable: (rowCount: Int, logEnd: Int)?
 
-    package init(catalogRowCount: Int = 0, nextShardSequence: Int? = nil) {
+    package init(
+      catalogRowCount: Int = 0, nextShardSequence: Int? = nil,
+      durable: (rowCount: Int, logEnd: Int)? = nil
+    ) {
       self.catalogRowCount = catalogRowCount
       self.nextShardSequence = nextShardSequence
+      self.durable = durable
     }
   }
 
@@ -84,10 +90,12 @@ package struct ShardVerifier {
   package func verify(_ number: Int, evidence: Evidence) -> ShardVerification {
     var result = ShardVerification(number)
     noteForeignFiles(&result)
-    let rows = openRows(number)
+    let rows = openRows(number, durableRowCount: evidence.durable?.rowCount)
     result.byteCount += rows.byteCount
     let log: BytesInMemory
-    do throws(DiskError) { log = try readLog(number, &result) } catch {
+    do throws(DiskError) {
+      log = try readLog(number, byteCountMax: evidence.durable?.logEnd ?? .max, &result)
+    } catch {
       let rowCount = max(rows.header?.rowCount ?? 0, evidence.catalogRowCount)
       result.damage.append(
         ShardDamage(rows: 0..<rowCount, reason: "commits.log cannot be read: \(error)"))
@@ -101,7 +109,9 @@ package struct ShardVerifier {
     }
     checkRecords(contents, &result)
     checkSeal(contents, &result)
-    checkHeader(contents, rows: rows, &result)
+    if evidence.durable == nil || rows.header == nil {
+      checkHeader(contents, rows: rows, &result)
+    }
     checkRows(contents, rows: rows, &result)
     checkTail(contents, &result)
     if case .whole = contents.seal { checkIndex(number, contents, &result) }
@@ -111,8 +121,8 @@ package struct ShardVerifier {
   /// Counts what is in a shard without reading its sealed rows.
   package func list(_ number: Int, evidence: Evidence) throws(DiskError) -> ShardVerification {
     var result = ShardVerification(number)
-    let rows = openRows(number)
-    let log = try readLog(number, &result)
+    let rows = openRows(number, durableRowCount: nil)
+    let log = try readLog(number, byteCountMax: .max, &result)
     result.byteCount += rows.byteCount
     let contents = contents(number, log: log, rows: rows, evidence: evidence)
     result.keep(contents.plan, of: log)
@@ -176,7 +186,8 @@ struct ShardContents {
 }
 
 extension ShardVerifier {
-  private func openRows(_ number: Int) -> RowsFile {
+  /// - Parameter durableRowCount: Rows behind these, of a shard that grows, are left out.
+  private func openRows(_ number: Int, durableRowCount: Int?) -> RowsFile {
     var rows = RowsFile()
     do throws(DiskError) {
       let file = try opener.disk.openFile(opener.collection.shard(number).embeddings, for: .read)
@@ -185,6 +196,10 @@ extension ShardVerifier {
       rows.header = ShardHeader(
         try file.read(offset: 0, byteCount: ShardHeader.byteCount),
         dimension: opener.geometry.dimension, dtype: opener.geometry.dtype)
+      if let durableRowCount {
+        rows.byteCount = min(rows.byteCount, opener.geometry.offset(ofRow: durableRowCount))
+        if let found = rows.header?.rowCount { rows.header?.rowCount = min(found, durableRowCount) }
+      }
     } catch {
       rows.failure = error
     }

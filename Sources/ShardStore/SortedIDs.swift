@@ -27,6 +27,25 @@ package struct SortedIDs: Sendable {
     self.idsEnd = idsEnd
   }
 
+  /// The newest entry of an id; nil when it is not there.
+  package func newest(ofID id: [UInt8], hash: UInt64) -> IDIndexEntry? {
+    withEntries { entries in
+      var low = 0
+      var high = entries.count
+      while low < high {
+        let middle = low + (high - low) / 2
+        if unsafe entries[middle].hash <= hash { low = middle + 1 } else { high = middle }
+      }
+      while low > 0 {
+        low -= 1
+        let entry = unsafe entries[low]
+        guard entry.hash == hash else { return nil }
+        if withID(of: entry, { unsafe $0.elementsEqual(id) }) { return entry }
+      }
+      return nil
+    }
+  }
+
   package var count: Int {
     switch entries {
     case .memory(let entries): entries.count

@@ -16,6 +16,7 @@ package struct StoreLayout: Sendable {
   package var storeFile: String { root + "/store.json" }
   package var catalogFile: String { root + "/catalog.sqlite" }
   package var collections: String { root + "/collections" }
+  package var quarantine: String { root + "/quarantine" }
 
   package func collection(_ name: String) -> CollectionLayout {
     CollectionLayout(root: collections + "/" + name)

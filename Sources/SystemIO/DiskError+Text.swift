@@ -21,6 +21,11 @@ extension DiskError {
     DiskError(operation: operation, path: path, code: EEXIST)
   }
 
+  /// There is room, and it is not to be used up.
+  package static func noSpace(_ operation: String, _ path: String) -> DiskError {
+    DiskError(operation: operation, path: path, code: ENOSPC)
+  }
+
   package static func last(_ operation: String, _ path: String) -> DiskError {
     DiskError(operation: operation, path: path, code: errno)
   }

@@ -354,7 +354,7 @@ def test_server_serves_the_other_rows_of_a_damaged_store(damaged_store, launch):
     assert same_bits(client.row("row-29-3"), rows_of(20, 128, 29)[3])
     assert same_bits(client.row("row-13-3"), rows_of(20, 128, 13)[3])
     damaged = client.get(client.row_path("row-0-0"))
-    assert damaged.status_code == 500 and damaged.json()["code"] == "rows-damaged"
+    assert damaged.status_code == 500 and damaged.json()["code"] == "row-damaged"
     assert client.append(["new"], rows_of(1, 128))["rows"] == 1
 
 

@@ -73,7 +73,7 @@ import Testing
       RowDamaged(shard: 17, rows: 3..<5, reason: "block 0 has a wrong checksum"))
 
     #expect(problem.status == 500)
-    #expect(problem.code == "rows-damaged")
+    #expect(problem.code == "row-damaged")
     #expect(problem.detail.contains("shard 000017, rows 3..<5: block 0"))
   }
 }

@@ -1,4 +1,4 @@
-// For those who run the server: health, disk, integrity, limits, index, the API description.
+// For those who run the server: health, disk, limits, index, the API description. Integrity: Integrity.swift.
 
 internal import COpenAPI
 internal import HTTPCore
@@ -26,7 +26,8 @@ extension IngestAPI {
     let damagedRows = service.collections.reduce(0) { $0 + $1.damagedRowCount }
     let unusable = service.collections.reduce(0) { $0 + $1.unusableShards.count }
     let reason = reasonNotWritable
-    let isWarning = damagedRows > 0 || unusable > 0 || !health.notes.isEmpty
+    let isOverdue = service.isScrubOverdue
+    let isWarning = damagedRows > 0 || unusable > 0 || isOverdue || !health.notes.isEmpty
     let status = reason != nil ? "fail" : isWarning ? "warn" : "pass"
     let checks = JSON.object([
       ("writable", Self.check(reason == nil, output: reason)),
@@ -44,6 +45,14 @@ extension IngestAPI {
           damagedRows == 0 && unusable == 0,
           output: damagedRows == 0 && unusable == 0
             ? nil : "\(damagedRows) damaged rows, \(unusable) shards that cannot be opened")
+      ),
+      (
+        "scrub",
+        .object([
+          ("status", .string(isOverdue ? "warn" : "pass")),
+          ("observedValue", .optional(service.oldestVerifiedAgeSeconds)),
+          ("observedUnit", .string("s since the oldest verification of a shard")),
+        ])
       ),
       (
         "start",
@@ -90,7 +99,7 @@ extension Collection {
   }
 }
 
-// MARK: - Disk and integrity
+// MARK: - Disk
 
 extension IngestAPI {
   func disk(_ call: Call) -> (any BodyReceiver)? {
@@ -122,60 +131,6 @@ extension IngestAPI {
             .optional(bytesPerSecond > 0 ? Double(room) / bytesPerSecond : nil)
           ),
         ])))
-  }
-
-  func integrity(_ call: Call) -> (any BodyReceiver)? {
-    var shards: [JSON] = []
-    var isClean = true
-    var rowCount = 0
-    for collection in service.collections {
-      for shard in collection.shards {
-        let summary = shard.summary
-        rowCount += summary.rowCount
-        isClean = isClean && summary.damage.isEmpty
-        shards.append(Self.integrity(of: summary, in: collection))
-      }
-      for (number, reason) in collection.unusableShards.sorted(by: { $0.key < $1.key }) {
-        isClean = false
-        shards.append(
-          .object([
-            ("collection", .string(collection.name)), ("shard", .integer(number)),
-            ("state", .string("quarantined")), ("rows", .integer(0)), ("crc32c", .null),
-            ("reason", .string(reason)),
-          ]))
-      }
-    }
-    let status = isClean ? 200 : call.head.query.first("fail_on") == "corrupt" ? 500 : 200
-    return call.answer(
-      .json(
-        .object([
-          ("status", .string(isClean ? "clean" : "damaged")), ("rows", .integer(rowCount)),
-          ("shards", .array(shards)),
-        ]), status: status))
-  }
-
-  private static func integrity(of shard: Shard.Summary, in collection: Collection) -> JSON {
-    let state =
-      shard.isSealed ? "sealed" : collection.growingShard == shard.number ? "open" : "closed"
-    return .object([
-      ("collection", .string(collection.name)),
-      ("shard", .integer(shard.number)),
-      ("state", .string(state)),
-      ("rows", .integer(shard.rowCount)),
-      ("crc32c", .optional(shard.fileCRC32C?.hexadecimal)),
-      ("first_sequence", .integer(shard.firstSequence)),
-      ("last_sequence", .integer(shard.lastSequence)),
-      (
-        "damaged",
-        .array(
-          shard.damage.map {
-            .object([
-              ("first_row", .integer($0.rows.lowerBound)), ("rows", .integer($0.rows.count)),
-              ("reason", .string($0.reason)),
-            ])
-          })
-      ),
-    ])
   }
 }
 

@@ -5,6 +5,7 @@ internal import HTTPCore
 internal import HTTPServer
 internal import IngestService
 internal import ShardStore
+internal import SystemIO
 
 extension Receipt {
   var json: JSON {
@@ -21,7 +22,7 @@ extension Receipt {
         "content_digest",
         .optional(bodySHA256.map { "sha-256=:\(Data($0).base64EncodedString()):" })
       ),
-      ("committed_at", .string(Timestamp.text(nanoseconds: committedAt))),
+      ("committed_at", .string(WallClock.text(nanoseconds: committedAt))),
       ("durable", .bool(true)),
     ])
   }
@@ -142,17 +143,5 @@ extension IngestAPI {
             + "\(range.upperBound)"))
     }
     return value
-  }
-}
-
-/// Times for people.
-enum Timestamp {
-  /// RFC 3339 in UTC with nanoseconds. A clock before 1970 gives 1970.
-  static func text(nanoseconds: Int64) -> String {
-    let (seconds, rest) = max(0, nanoseconds).quotientAndRemainder(dividingBy: 1_000_000_000)
-    let date = Date(timeIntervalSince1970: Double(seconds))
-    let digits = String(rest)
-    let fraction = String(repeating: "0", count: 9 - digits.count) + digits
-    return date.formatted(.iso8601).replacing("Z", with: ".\(fraction)Z")
   }
 }

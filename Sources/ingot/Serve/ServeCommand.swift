@@ -80,6 +80,16 @@ struct ServeCommand: ParsableCommand {
       "Threads that decode text and large bodies. Default one per core, 4 at most.",
       valueName: "N"))
   var workerThreads: String?
+  @Option(
+    help: ArgumentHelp(
+      "Bytes per second that are read and checked in the background. Default 32MiB.",
+      valueName: "SIZE"))
+  var scrubRate: String?
+  @Option(
+    help: ArgumentHelp(
+      "Every byte is checked at least this often, faster than the rate where that is needed. Default 7.",
+      valueName: "DAYS"))
+  var scrubDays: String?
 
   func run() throws {
     let settings: ServeSettings
@@ -105,7 +115,8 @@ struct ServeCommand: ParsableCommand {
       (.maxHeadBytes, maxHeadBytes), (.maxHeaderFields, maxHeaderFields),
       (.headSeconds, headSeconds), (.bodyIdleSeconds, bodyIdleSeconds),
       (.keepAliveSeconds, keepAliveSeconds), (.drainSeconds, drainSeconds),
-      (.ioThreads, ioThreads), (.workerThreads, workerThreads),
+      (.ioThreads, ioThreads), (.workerThreads, workerThreads), (.scrubRate, scrubRate),
+      (.scrubDays, scrubDays),
     ]
     return Dictionary(
       uniqueKeysWithValues: given.compactMap { name, text in text.map { (name, $0) } })

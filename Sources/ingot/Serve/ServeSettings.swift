@@ -53,6 +53,8 @@ struct ServeSettings {
     service.inFlightByteCountMax =
       try reader.byteCount(.inFlightBytes, in: (1 << 20)...(1 << 40))
       ?? service.inFlightByteCountMax
+    service.scrubRate = try reader.byteCount(.scrubRate, in: 1...(1 << 40)) ?? service.scrubRate
+    service.scrubAge = try reader.days(.scrubDays) ?? service.scrubAge
     let bodyDefault = min(api.bodyByteCountMax, service.inFlightByteCountMax)
     api.bodyByteCountMax =
       try reader.byteCount(.maxBodyBytes, in: 4096...(1 << 30)) ?? bodyDefault

@@ -29,6 +29,8 @@ enum SettingName: String, CaseIterable {
   case drainSeconds = "drain-seconds"
   case ioThreads = "io-threads"
   case workerThreads = "worker-threads"
+  case scrubRate = "scrub-rate"
+  case scrubDays = "scrub-days"
 
   var variable: String { "INGOT_" + rawValue.uppercased().replacing("-", with: "_") }
 }
@@ -147,6 +149,15 @@ extension SettingReader {
           "\(name.rawValue) is '\(text)', expected seconds, more than 0 and at most 86400")
     }
     return .milliseconds(Int64(value * 1000))
+  }
+
+  func days(_ name: SettingName) throws(SettingError) -> Duration? {
+    guard let text = text(name) else { return nil }
+    guard let value = Double(text), value > 0, value <= 3650 else {
+      throw SettingError(
+        description: "\(named(name)) is '\(text)', expected days, more than 0 and at most 3650")
+    }
+    return .milliseconds(Int64(value * 86_400_000))
   }
 
   func flag(_ name: SettingName) throws(SettingError) -> Bool {

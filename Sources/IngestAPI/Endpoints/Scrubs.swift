@@ -1,0 +1,135 @@
+// POST /v1/scrubs, GET and DELETE /v1/scrubs/{number}, GET /v1/scrubs: reading everything now.
+
+internal import Foundation
+internal import HTTPCore
+internal import HTTPServer
+internal import IngestService
+internal import ShardStore
+internal import SystemIO
+
+extension IngestAPI {
+  private struct Wanted: Decodable {
+    enum Rate: Decodable {
+      case bytesPerSecond(Int)
+      case word(String)
+
+      init(from decoder: any Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        if let number = try? value.decode(Int.self) {
+          self = .bytesPerSecond(number)
+        } else {
+          self = .word(try value.decode(String.self))
+        }
+      }
+    }
+
+    var rate: Rate?
+    var collection: String?
+    var shard: Int?
+  }
+
+  private static let wantedForm =
+    #"expected {"rate":"max"} or {"rate":33554432}, with "collection" and "shard" where not all are meant"#
+
+  func startScrub(_ call: Call) -> (any BodyReceiver)? {
+    do throws(RequestRefused) {
+      if call.head.contentLength ?? 0 > 0 || call.head.isChunked { try Self.requireJSON(call) }
+      return try receiver(
+        for: call, byteCountMax: Self.configurationByteCountMax, isRead: true
+      ) { [self] received, responder in
+        do throws(RequestRefused) {
+          responder.send(.json(try startScrub(received.body).json, status: 202))
+        } catch {
+          responder.send(error.problem.response)
+        }
+      }
+    } catch {
+      return call.answer(error.problem)
+    }
+  }
+
+  private func startScrub(_ body: PooledBody) throws(RequestRefused) -> ScrubProgress {
+    let data = unsafe Data(body.bytes)
+    guard let wanted = data.isEmpty ? Wanted() : try? JSONDecoder().decode(Wanted.self, from: data)
+    else {
+      throw RequestRefused(
+        Problem(status: 400, code: "bad-json", detail: "the body is not that; \(Self.wantedForm)"))
+    }
+    let rate: Int?
+    switch wanted.rate {
+    case nil: rate = service.configuration.scrubRate
+    case .word("max"): rate = nil
+    case .bytesPerSecond(let number) where number > 0: rate = number
+    case .word, .bytesPerSecond:
+      throw RequestRefused(
+        Problem(
+          status: 422, code: "bad-scrub",
+          detail: "rate is neither max nor a positive number of bytes per second; "
+            + Self.wantedForm))
+    }
+    if let name = wanted.collection {
+      guard let collection = service.collection(name) else {
+        throw RequestRefused(.collectionUnknown(name))
+      }
+      if let shard = wanted.shard,
+        !collection.shards.contains(where: { $0.identity.number == shard })
+      {
+        throw RequestRefused(
+          Problem(
+            status: 404, code: "shard-unknown",
+            detail: "collection \(name) has no shard \(shard); GET /integrity lists them"))
+      }
+    } else if wanted.shard != nil {
+      throw RequestRefused(
+        Problem(
+          status: 422, code: "bad-scrub",
+          detail: "a shard is named without its collection; \(Self.wantedForm)"))
+    }
+    let started = service.startScrub(
+      collection: wanted.collection, shard: wanted.shard, rate: rate)
+    guard let started else { throw RequestRefused(Problem(IngestError.draining)) }
+    return started
+  }
+
+  func listScrubs(_ call: Call) -> (any BodyReceiver)? {
+    call.answer(.json(.object([("scrubs", .array(service.scrubs.map(\.json)))])))
+  }
+
+  func getScrub(_ call: Call) -> (any BodyReceiver)? {
+    answer(call) { [service] in service.scrub($0) }
+  }
+
+  func stopScrub(_ call: Call) -> (any BodyReceiver)? {
+    answer(call) { [service] in service.stopScrub($0) }
+  }
+
+  private func answer(
+    _ call: Call, _ find: (Int) -> ScrubProgress?
+  ) -> (any BodyReceiver)? {
+    let text = call.parameter("number")
+    guard let number = Int(text), let progress = find(number) else {
+      return call.answer(
+        Problem(
+          status: 404, code: "scrub-unknown",
+          detail: "there is no scrub '\(text.prefix(20))'; GET /v1/scrubs lists them"))
+    }
+    return call.answer(.json(progress.json))
+  }
+}
+
+extension ScrubProgress {
+  var json: JSON {
+    .object([
+      ("number", .integer(number)), ("state", .string(state)),
+      ("collection", .optional(collection)), ("shard", .optional(shard)),
+      ("rate", rate.map { .integer($0) } ?? .string("max")),
+      ("checked_bytes", .integer(checkedByteCount)), ("total_bytes", .integer(totalByteCount)),
+      ("percent", .number((percent * 10).rounded() / 10)),
+      ("remaining_seconds", .optional(remainingSeconds)),
+      ("damaged_rows", .integer(damagedRowCount)),
+      ("damaged_shards", .integer(damagedShardCount)),
+      ("started_at", .string(WallClock.text(nanoseconds: startedAt))),
+      ("ended_at", .optional(endedAt.map { WallClock.text(nanoseconds: $0) })),
+    ])
+  }
+}

@@ -1,0 +1,111 @@
+// Keeps damaged originals with a note each, and takes their rows out of service again after a restart.
+
+internal import Foundation
+internal import ShardStore
+internal import SystemIO
+
+/// The folder `quarantine` of a store. Nothing in it is ever changed or removed by the program.
+struct Quarantine: Sendable {
+  let layout: StoreLayout
+  let disk: any Disk
+  /// Free space that a copy has to leave.
+  let reserveByteCount: Int
+
+  /// Writes a note, and copies the shard's files beside it as they are now.
+  ///
+  /// - Returns: the folder.
+  func keep(_ note: QuarantineNote, files: [String]) throws(DiskError) -> String {
+    if try disk.kind(of: layout.quarantine) == nil {
+      try disk.makeDirectory(layout.quarantine)
+      try disk.syncDirectory(layout.root)
+    }
+    let folder = try newFolder(for: note)
+    var note = note
+    do throws(DiskError) {
+      for path in files { if try keep(path, in: folder) { note.kept.append(Self.name(of: path)) } }
+    } catch {
+      note.notKept = "\(error)"
+    }
+    let file = try disk.createFile(folder + "/note.json")
+    try file.write(note.encoded, at: 0)
+    try file.sync()
+    try disk.syncDirectory(folder)
+    try disk.syncDirectory(layout.quarantine)
+    return folder
+  }
+
+  private func newFolder(for note: QuarantineNote) throws(DiskError) -> String {
+    let base =
+      "\(layout.quarantine)/\(note.collection).\(ShardIdentity.directoryName(note.shard))"
+    var number = 1
+    while try disk.kind(of: "\(base).\(number)") != nil { number += 1 }
+    try disk.makeDirectory("\(base).\(number)")
+    return "\(base).\(number)"
+  }
+
+  /// - Returns: false when there is no such file.
+  private func keep(_ path: String, in folder: String) throws(DiskError) -> Bool {
+    guard try disk.kind(of: path) == .file else { return false }
+    let byteCount = try disk.openFile(path, for: .read).byteCount()
+    let free = try disk.space(at: layout.root).freeByteCount
+    guard free - byteCount >= reserveByteCount else {
+      throw .noSpace("copy \(byteCount) bytes", path)
+    }
+    try disk.copyFile(path, to: folder + "/" + Self.name(of: path))
+    return true
+  }
+
+  private static func name(of path: String) -> String {
+    String(path.split(separator: "/").last ?? "")
+  }
+
+  /// All notes about shards of a collection.
+  func notes(collectionUUID: String) -> [QuarantineNote] {
+    let folders = (try? disk.names(inDirectory: layout.quarantine)) ?? []
+    return folders.compactMap { folder in
+      QuarantineNote.read("\(layout.quarantine)/\(folder)/note.json", disk: disk)
+    }.filter { $0.collectionUUID == collectionUUID }
+  }
+
+  /// Takes the rows out of service that notes name, unless they are right by now: somebody has put them back.
+  func apply(to collection: Collection) {
+    let notes = notes(collectionUUID: collection.uuid)
+    guard !notes.isEmpty else { return }
+    for shard in collection.shards {
+      let id = shard.firstRecordCRC32C?.hexadecimal
+      let damage = notes.filter { note in
+        note.shard == shard.identity.number && note.firstRecordCRC32C == id
+      }.flatMap { $0.damage.compactMap(\.damage) }
+      let rowCount = shard.rowCount
+      shard.quarantine(
+        damage.filter { one in
+          !one.rows.isEmpty && one.rows.upperBound <= rowCount && !shard.areRight(one.rows)
+        })
+    }
+  }
+}
+
+extension Disk {
+  /// Copies a file to a name that is not there yet, and syncs it.
+  func copyFile(_ path: String, to newPath: String) throws(DiskError) {
+    let source = try openFile(path, for: .read)
+    let target = try createFile(newPath)
+    let byteCount = try source.byteCount()
+    var offset = 0
+    while offset < byteCount {
+      let piece: [UInt8]
+      do throws(DiskError) {
+        piece = try source.read(offset: offset, byteCount: min(1 << 20, byteCount - offset))
+      } catch {
+        // What cannot be read stays a hole; the note says where.
+        offset += 4096
+        continue
+      }
+      guard !piece.isEmpty else { break }
+      try target.write(piece, at: offset)
+      offset += piece.count
+    }
+    if try target.byteCount() < byteCount { try target.truncate(toByteCount: byteCount) }
+    try target.sync()
+  }
+}

@@ -1,0 +1,108 @@
+// What the scrub knows and is to do next. Decides, and has no effects: those are in Scrubber.swift.
+
+internal import Catalog
+internal import ShardStore
+internal import SystemIO
+
+/// One shard of one collection.
+struct ScrubTarget: Hashable, Sendable {
+  /// The collection's UUID.
+  let collection: String
+  let shard: Int
+}
+
+/// A shard that is there, with what a scrub reads of it.
+struct ScrubCandidate: Sendable {
+  let target: ScrubTarget
+  let byteCount: Int
+}
+
+/// A scrub that somebody asked for, on its way.
+struct ScrubJob: Sendable {
+  var record: CatalogScrub
+  /// The shards that are still to be read.
+  var rest: [ScrubTarget]
+  var totalByteCount: Int
+  var checkedByteCount = 0
+  var damagedRowCount = 0
+  var damagedShardCount = 0
+  let began: MonotonicTime
+}
+
+struct ScrubState {
+  var jobs: [Int: ScrubJob] = [:]
+  /// To be read before all others, since a read or a start found damage.
+  var urgent: [ScrubTarget: String] = [:]
+  /// Nanoseconds since 1970.
+  var verifiedAt: [ScrubTarget: Int64] = [:]
+  /// What the last verification found, whether or not rows are touched.
+  var found: [ScrubTarget: [ShardDamage]] = [:]
+  /// store.json, collection.json and the catalog.
+  var fileProblems: [String] = []
+  var isClosed = false
+
+  /// A shard to read now.
+  struct Work: Sendable {
+    let target: ScrubTarget
+    /// Nil when nobody asked.
+    let job: Int?
+    /// `read`, `start` or `scrub`.
+    let cause: String
+    /// Bytes per second; nil for as fast as it goes.
+    let rate: Int?
+  }
+
+  /// What to read next.
+  ///
+  /// - Parameters:
+  ///   - candidates: All shards.
+  ///   - now: Nanoseconds since 1970; a clock that was set back makes nothing younger than now.
+  func next(
+    _ candidates: [ScrubCandidate], rate: Int, age: Duration, now: Int64
+  ) -> Work? {
+    if let (target, cause) = urgent.first {
+      return Work(target: target, job: nil, cause: cause, rate: nil)
+    }
+    let running = jobs.values.filter { $0.record.state == .running }
+    if let job = running.min(by: { $0.record.number < $1.record.number }),
+      let target = job.rest.first
+    {
+      return Work(
+        target: target, job: job.record.number, cause: "scrub", rate: job.record.rate)
+    }
+    // Half of the age: then the other half is there for reading.
+    let due = candidates.filter { candidate in
+      guard let verified = verifiedAt[candidate.target] else { return true }
+      return now - min(verified, now) > age.nanoseconds / 2
+    }
+    let oldest = due.min { (verifiedAt[$0.target] ?? 0) < (verifiedAt[$1.target] ?? 0) }
+    guard let oldest else { return nil }
+    let byteCount = due.reduce(0) { $0 + $1.byteCount }
+    let needed = Double(byteCount) / max(1, age.seconds / 2)
+    return Work(
+      target: oldest.target, job: nil, cause: "scrub", rate: max(rate, Int(min(needed, 1e15))))
+  }
+
+  /// Makes a job of a request, or of one that a restart found running.
+  mutating func add(
+    _ record: CatalogScrub, _ candidates: [ScrubCandidate], now: MonotonicTime
+  ) {
+    let rest = candidates.filter { (verifiedAt[$0.target] ?? .min) <= record.startedAt }
+    let total = candidates.reduce(0) { $0 + $1.byteCount }
+    jobs[record.number] = ScrubJob(
+      record: record, rest: rest.map(\.target), totalByteCount: total,
+      checkedByteCount: total - rest.reduce(0) { $0 + $1.byteCount }, began: now)
+    // What ended long ago is in the catalog.
+    let ended = jobs.values.filter { $0.record.state != .running }.map(\.record.number).sorted()
+    for number in ended.dropLast(Self.endedJobCountMax) { jobs[number] = nil }
+  }
+
+  private static let endedJobCountMax = 100
+
+  /// When the shard that was not verified for longest was, in seconds; nil without shards.
+  func oldestAgeSeconds(_ candidates: [ScrubCandidate], now: Int64) -> Double? {
+    let verified = candidates.map { verifiedAt[$0.target] }
+    guard !verified.isEmpty, verified.allSatisfy({ $0 != nil }) else { return nil }
+    return verified.compactMap(\.self).min().map { max(0, Double(now - $0) / 1e9) }
+  }
+}

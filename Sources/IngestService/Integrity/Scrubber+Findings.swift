@@ -1,0 +1,116 @@
+// What is done about damage that a verification found: out of service, kept with a note, named; and what can be
+// made again is.
+
+internal import Catalog
+internal import Logging
+internal import ShardStore
+internal import SystemIO
+
+extension Scrubber {
+  func treat(
+    _ found: ShardVerification, of shard: Shard, in collection: Collection, cause: String
+  ) {
+    let target = ScrubTarget(collection: collection.uuid, shard: found.number)
+    let now = MonotonicTime.wallClockNanoseconds
+    if found.damage.isEmpty { compareCatalog(found, shard, in: collection) }
+    shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
+    if !isNoted(found, shard, collection) { keep(found, of: shard, in: collection, cause: cause) }
+    if found.damage.contains(where: { $0.reason.hasPrefix("ids.index") }) {
+      // Kept by now; it follows from the log.
+      shard.makeIndexAgain(in: collection.opener.collection, disk: collection.opener.disk)
+    }
+    state.change { state in
+      state.verifiedAt[target] = now
+      state.found[target] = found.damage
+    }
+    do {
+      try catalog?.recordVerified(collection: collection.uuid, shard: found.number, at: now)
+    } catch {
+      logger.error("a verified shard cannot be recorded: \(error)")
+    }
+  }
+
+  /// Whether a note says all of this already.
+  private func isNoted(
+    _ found: ShardVerification, _ shard: Shard, _ collection: Collection
+  ) -> Bool {
+    guard !found.damage.isEmpty else { return true }
+    let id = shard.firstRecordCRC32C?.hexadecimal ?? ""
+    let noted = quarantine.notes(collectionUUID: collection.uuid).filter {
+      $0.shard == found.number && $0.firstRecordCRC32C == id
+    }.flatMap(\.damage)
+    return found.damage.allSatisfy { one in
+      noted.contains {
+        $0.firstRow == one.rows.lowerBound && $0.rows == one.rows.count && $0.reason == one.reason
+      }
+    }
+  }
+
+  private func keep(
+    _ found: ShardVerification, of shard: Shard, in collection: Collection, cause: String
+  ) {
+    let note = QuarantineNote(
+      collection: collection.name, collectionUUID: collection.uuid, shard: found.number,
+      firstRecordCRC32C: shard.firstRecordCRC32C?.hexadecimal ?? "",
+      foundAt: WallClock.text(nanoseconds: MonotonicTime.wallClockNanoseconds), foundBy: cause,
+      damage: found.damage.map { one in
+        QuarantineNote.Rows(
+          firstRow: one.rows.lowerBound, rows: one.rows.count, reason: one.reason, ids: one.ids)
+      },
+      kept: [])
+    let layout = collection.opener.collection.shard(found.number)
+    for one in found.damage {
+      logger.error(
+        "\(collection.name), shard \(found.number), rows \(one.rows): \(one.reason)")
+    }
+    do throws(DiskError) {
+      let folder = try quarantine.keep(note, files: [layout.embeddings, layout.log, layout.index])
+      logger.warning("the damaged shard is kept as \(folder)")
+    } catch {
+      logger.error("the damaged shard could not be kept: \(error)")
+    }
+  }
+
+  /// The catalog repeats the log. Where it says something else, the shard is read into it again.
+  private func compareCatalog(
+    _ found: ShardVerification, _ shard: Shard, in collection: Collection
+  ) {
+    guard let catalog, let follower else { return }
+    do {
+      let known = try catalog.batches(collection: collection.uuid, shard: found.number)
+      let expected = found.records.prefix(known.count).map { record in
+        CatalogBatch(record.record, shard: found.number, ids: found.idBytes(of: record))
+      }
+      guard known != expected else { return }
+      logger.error(
+        """
+        catalog.sqlite differs from the log of \(collection.name), shard \(found.number); \
+        it is read again
+        """)
+      try follower.forget([found.number], of: collection)
+      follower.wake()
+    } catch {
+      logger.error("catalog.sqlite cannot be compared: \(error)")
+    }
+  }
+
+  /// The files that say once what never changes, and the catalog's own structure.
+  func checkFiles() {
+    var problems: [String] = []
+    do throws(StoreProblem) {
+      _ = try StoreFile.read(quarantine.layout.storeFile, disk: quarantine.disk)
+    } catch {
+      problems.append("\(error)")
+    }
+    for collection in collections() {
+      do throws(StoreProblem) {
+        _ = try CollectionFile.read(
+          collection.opener.collection.collectionFile, disk: collection.opener.disk)
+      } catch {
+        problems.append("\(error)")
+      }
+    }
+    let found = problems
+    state.change { $0.fileProblems = found }
+  }
+}

@@ -1,0 +1,194 @@
+// Reads everything and checks it, slowly, always: the thread `ingot-scrub`. What comes next: ScrubState.swift.
+// One shard: ShardStore/ShardVerifier.swift. What is done about damage: Scrubber+Findings.swift.
+
+internal import Catalog
+internal import Logging
+internal import ShardStore
+internal import Synchronization
+internal import SystemIO
+
+final class Scrubber: Sendable {
+  let catalog: Catalog?
+  let follower: CatalogFollower?
+  let quarantine: Quarantine
+  let logger: Logger
+  let collections: @Sendable () -> [Collection]
+  let state = Monitor(ScrubState())
+  let began = MonotonicTime.now
+  private let configuration: ServiceConfiguration
+  private let thread = Mutex<NamedThread?>(nil)
+
+  /// How soon shards that came meanwhile are seen.
+  private static let idleDelay = Duration.seconds(1)
+
+  init(
+    configuration: ServiceConfiguration, catalog: Catalog?, follower: CatalogFollower?,
+    quarantine: Quarantine, logger: Logger, collections: @escaping @Sendable () -> [Collection]
+  ) {
+    self.configuration = configuration
+    self.catalog = catalog
+    self.follower = follower
+    self.quarantine = quarantine
+    self.logger = logger
+    self.collections = collections
+  }
+
+  /// Goes on where the last process stopped.
+  func start() {
+    for collection in collections() {
+      let verified = (try? catalog?.verifiedShards(collection: collection.uuid)) ?? [:]
+      state.withLock { state in
+        for (shard, time) in verified {
+          state.verifiedAt[ScrubTarget(collection: collection.uuid, shard: shard)] = time
+        }
+      }
+      for shard in collection.shards where !shard.summary.damage.isEmpty {
+        ask(ScrubTarget(collection: collection.uuid, shard: shard.identity.number), "start")
+      }
+    }
+    for record in (try? catalog?.scrubs(limit: 100)) ?? [] {
+      let candidates = candidates(collection: record.collection, shard: record.shard)
+      state.change { $0.add(record, candidates, now: .now) }
+    }
+    thread.withLock { $0 = NamedThread("ingot-scrub", isBackground: true) { [self] in run() } }
+  }
+
+  func close() {
+    state.change { $0.isClosed = true }
+    thread.withLock { $0.take() }?.join()
+  }
+
+  /// Reads a shard before all others.
+  func ask(_ target: ScrubTarget, _ cause: String) {
+    state.change { $0.urgent[target] = cause }
+  }
+
+  /// The shards of all collections, or of some.
+  func candidates(collection: String? = nil, shard: Int? = nil) -> [ScrubCandidate] {
+    collections().filter { collection == nil || $0.name == collection }.flatMap { collection in
+      collection.shards.filter { shard == nil || $0.identity.number == shard }.map { shard in
+        ScrubCandidate(
+          target: ScrubTarget(collection: collection.uuid, shard: shard.identity.number),
+          byteCount: shard.storedByteCount)
+      }
+    }
+  }
+
+  // MARK: - The thread
+
+  private func run() {
+    while true {
+      let candidates = candidates()
+      let (work, isClosed) = state.withLock { state in
+        (
+          state.next(
+            candidates, rate: configuration.scrubRate, age: configuration.scrubAge,
+            now: MonotonicTime.wallClockNanoseconds), state.isClosed
+        )
+      }
+      if isClosed { return }
+      if let work {
+        verify(work)
+      } else {
+        checkFiles()
+        waitForWork()
+      }
+    }
+  }
+
+  private func waitForWork() {
+    let until = MonotonicTime.now.advanced(by: Self.idleDelay)
+    _ = state.wait(until: until) { state in
+      let hasJob = state.jobs.values.contains { $0.record.state == .running }
+      return state.isClosed || hasJob || !state.urgent.isEmpty ? () : nil
+    }
+  }
+
+  private func verify(_ work: ScrubState.Work) {
+    let collection = collections().first { $0.uuid == work.target.collection }
+    let shard = collection?.shards.first { $0.identity.number == work.target.shard }
+    let pace = ScrubPace(work, state: state)
+    if let collection, let shard, let found = verify(shard, of: collection, pace: pace) {
+      guard !pace.isStopped else { return }
+      treat(found, of: shard, in: collection, cause: work.cause)
+    }
+    finish(work, damage: state.withLock { $0.found[work.target] ?? [] })
+  }
+
+  /// - Returns: nil when the shard went away meanwhile.
+  private func verify(
+    _ shard: Shard, of collection: Collection, pace: ScrubPace
+  ) -> ShardVerification? {
+    let verifier = ShardVerifier(collection.opener) { pace.didRead(byteCount: $0) }
+    while true {
+      let before = shard.summary
+      let found = verifier.verify(
+        before.number,
+        evidence: ShardVerifier.Evidence(
+          durable: before.isSealed ? nil : (before.rowCount, before.logEnd)))
+      guard collection.shards.contains(where: { $0 === shard }) else { return nil }
+      // Sealed while it was read: what was read is no longer what is there.
+      if shard.summary.isSealed == before.isSealed { return found }
+    }
+  }
+
+  private func finish(_ work: ScrubState.Work, damage: [ShardDamage]) {
+    let ended = state.change { state -> CatalogScrub? in
+      state.urgent[work.target] = nil
+      for number in state.jobs.keys {
+        guard var job = state.jobs[number], job.record.state == .running else { continue }
+        guard let place = job.rest.firstIndex(of: work.target) else { continue }
+        job.rest.remove(at: place)
+        job.damagedRowCount += damage.reduce(0) { $0 + $1.rows.count }
+        job.damagedShardCount += damage.isEmpty ? 0 : 1
+        state.jobs[number] = job
+      }
+      for number in state.jobs.keys {
+        guard state.jobs[number]?.record.state == .running, state.jobs[number]?.rest.isEmpty == true
+        else { continue }
+        state.jobs[number]?.record.state = .done
+        state.jobs[number]?.record.endedAt = MonotonicTime.wallClockNanoseconds
+        return state.jobs[number]?.record
+      }
+      return nil
+    }
+    if let ended { record(ended) }
+  }
+
+  func record(_ scrub: CatalogScrub) {
+    do { try catalog?.record(scrub) } catch {
+      logger.error("scrub \(scrub.number) cannot be recorded: \(error)")
+    }
+  }
+}
+
+/// Keeps to a rate, and counts what a job has read.
+final class ScrubPace: Sendable {
+  private let work: ScrubState.Work
+  private let state: Monitor<ScrubState>
+  private let began = MonotonicTime.now
+  private let doneByteCount = Atomic(0)
+
+  init(_ work: ScrubState.Work, state: Monitor<ScrubState>) {
+    self.work = work
+    self.state = state
+  }
+
+  /// Nobody wants the rest any more.
+  var isStopped: Bool { state.withLock { isStopped($0) } }
+
+  private func isStopped(_ state: ScrubState) -> Bool {
+    state.isClosed || work.job.map { state.jobs[$0]?.record.state != .running } ?? false
+  }
+
+  func didRead(byteCount: Int) {
+    let done = doneByteCount.add(byteCount, ordering: .relaxed).newValue
+    if let job = work.job {
+      state.withLock { $0.jobs[job]?.checkedByteCount += byteCount }
+    }
+    guard let rate = work.rate else { return }
+    let due = began.advanced(by: .seconds(Double(done) / Double(max(1, rate))))
+    guard due > .now else { return }
+    _ = state.wait(until: due) { isStopped($0) ? () : nil }
+  }
+}

@@ -25,6 +25,12 @@ static inline int linux_open_unnamed(const char *directory) {
   return open(directory, 020200000 | 02 | 02000000, 0600);
 }
 
+/// renameat2 with RENAME_EXCHANGE, relative to the working directory. Source: man 2 rename.
+extern int renameat2(int, const char *, int, const char *, unsigned int);
+static inline int linux_exchange(const char *path, const char *other) {
+  return renameat2(-100 /* AT_FDCWD */, path, -100, other, 2 /* RENAME_EXCHANGE */);
+}
+
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 /// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".

@@ -54,6 +54,10 @@ extension Catalog {
           content_digest BLOB NOT NULL,
           body_sha256 BLOB,
           committed_at INTEGER NOT NULL,
+          origin_shard INTEGER,
+          origin_first_row INTEGER,
+          origin_row_count INTEGER,
+          origin_rows_crc32c INTEGER,
           ids BLOB NOT NULL
         );
         CREATE UNIQUE INDEX IF NOT EXISTS batches_by_id ON batches (collection, batch_id);

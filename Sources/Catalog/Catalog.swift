@@ -113,7 +113,8 @@ package final class Catalog: Sendable {
   ) throws -> [CatalogBatch] {
     var sql = """
       SELECT sequence, kind, batch_id, shard, first_row, row_count, rows_crc32c, content_digest,
-        body_sha256, committed_at, x'' AS ids FROM batches WHERE collection = ?
+        body_sha256, committed_at, origin_shard, origin_first_row, origin_row_count,
+        origin_rows_crc32c, x'' AS ids FROM batches WHERE collection = ?
       """
     var arguments: StatementArguments = [collection]
     if !prefix.isEmpty {
@@ -141,15 +142,27 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// Puts a shard in the place of those that it replaces, in one transaction.
+  package func replace(_ shards: [Int], by page: Page) throws {
+    try database.write { database in
+      try Self.forget(shards, collection: page.collection, in: database)
+      try Self.add(page, to: database)
+    }
+  }
+
   /// Forgets shards, so that their logs are read again from the start.
   package func forget(collection: String, shards: [Int]) throws {
-    try database.write { database in
-      for shard in shards {
-        for table in ["batches", "shards", "verified_shards"] {
-          try database.execute(
-            sql: "DELETE FROM \(table) WHERE collection = ? AND shard = ?",
-            arguments: [collection, shard])
-        }
+    try database.write { try Self.forget(shards, collection: collection, in: $0) }
+  }
+
+  private static func forget(
+    _ shards: [Int], collection: String, in database: Database
+  ) throws {
+    for shard in shards {
+      for table in ["batches", "shards", "verified_shards"] {
+        try database.execute(
+          sql: "DELETE FROM \(table) WHERE collection = ? AND shard = ?",
+          arguments: [collection, shard])
       }
     }
   }

@@ -24,13 +24,30 @@ package struct CatalogBatch: Equatable, Sendable {
   package var bodySHA256: [UInt8]?
   /// Nanoseconds since 1970.
   package var committedAt: Int64
+  /// Where the batch was when it was committed, when compaction has moved it since.
+  package var origin: Origin?
   /// As in commits.log; empty where a list leaves them out.
   package var ids: [UInt8]
+
+  package struct Origin: Equatable, Sendable {
+    package var shard: Int
+    package var firstRow: Int
+    package var rowCount: Int
+    package var rowsCRC32C: UInt32
+
+    package init(shard: Int, firstRow: Int, rowCount: Int, rowsCRC32C: UInt32) {
+      self.shard = shard
+      self.firstRow = firstRow
+      self.rowCount = rowCount
+      self.rowsCRC32C = rowsCRC32C
+    }
+  }
 
   package init(
     sequence: Int, kind: Kind, batchID: String, shard: Int, firstRow: Int, rowCount: Int,
     rowsCRC32C: UInt32,
-    contentDigest: [UInt8], bodySHA256: [UInt8]?, committedAt: Int64, ids: [UInt8]
+    contentDigest: [UInt8], bodySHA256: [UInt8]?, committedAt: Int64, origin: Origin? = nil,
+    ids: [UInt8]
   ) {
     self.sequence = sequence
     self.kind = kind
@@ -42,6 +59,7 @@ package struct CatalogBatch: Equatable, Sendable {
     self.contentDigest = contentDigest
     self.bodySHA256 = bodySHA256
     self.committedAt = committedAt
+    self.origin = origin
     self.ids = ids
   }
 }
@@ -61,7 +79,7 @@ extension CatalogBatch: FetchableRecord {
       rowsCRC32C: UInt32(truncatingIfNeeded: try row.decode(Int64.self, forColumn: "rows_crc32c")),
       contentDigest: [UInt8](try row.decode(Data.self, forColumn: "content_digest")),
       bodySHA256: try row.decode(Data?.self, forColumn: "body_sha256").map { [UInt8]($0) },
-      committedAt: try row.decode(forColumn: "committed_at"),
+      committedAt: try row.decode(forColumn: "committed_at"), origin: try Origin(row: row),
       ids: [UInt8](try row.decode(Data.self, forColumn: "ids")))
   }
 
@@ -70,13 +88,28 @@ extension CatalogBatch: FetchableRecord {
     let statement = try database.cachedStatement(
       sql: """
         INSERT OR IGNORE INTO batches (collection, sequence, kind, batch_id, shard, first_row, row_count,
-          rows_crc32c, content_digest, body_sha256, committed_at, ids)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          rows_crc32c, content_digest, body_sha256, committed_at, origin_shard, origin_first_row,
+          origin_row_count, origin_rows_crc32c, ids)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """)
     try statement.execute(arguments: [
       collection, sequence, kind.rawValue, batchID, shard, firstRow, rowCount, Int64(rowsCRC32C),
-      Data(contentDigest), bodySHA256.map { Data($0) }, committedAt, Data(ids),
+      Data(contentDigest), bodySHA256.map { Data($0) }, committedAt,
+      origin?.shard, origin?.firstRow, origin?.rowCount, origin.map { Int64($0.rowsCRC32C) },
+      Data(ids),
     ])
+  }
+}
+
+extension CatalogBatch.Origin {
+  /// - Returns: nil for a batch that was never moved.
+  fileprivate init?(row: Row) throws {
+    guard try row.decode(Int?.self, forColumn: "origin_shard") != nil else { return nil }
+    self.init(
+      shard: try row.count(of: "origin_shard"), firstRow: try row.count(of: "origin_first_row"),
+      rowCount: try row.count(of: "origin_row_count"),
+      rowsCRC32C: UInt32(
+        truncatingIfNeeded: try row.decode(Int64.self, forColumn: "origin_rows_crc32c")))
   }
 }
 

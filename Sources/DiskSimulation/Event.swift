@@ -7,6 +7,7 @@ extension SimulatedDisk {
     case resize(node: Int, byteCount: Int)
     case link(directory: Int, name: String, node: Int, content: Node)
     case rename(from: Int, name: String, to: Int, newName: String)
+    case exchange(from: Int, name: String, to: Int, otherName: String)
     case unlink(directory: Int, name: String)
     case syncFile(Int)
     case syncDirectory(Int)
@@ -42,6 +43,12 @@ extension SimulatedDisk.Event {
       guard case .directory(let names) = nodes[from], let node = names[name] else { return }
       Self.changeNames(of: from, in: &nodes) { $0[name] = nil }
       Self.changeNames(of: to, in: &nodes) { $0[newName] = node }
+    case .exchange(let from, let name, let to, let otherName):
+      guard case .directory(let names) = nodes[from], let node = names[name],
+        case .directory(let others) = nodes[to], let other = others[otherName]
+      else { return }
+      Self.changeNames(of: from, in: &nodes) { $0[name] = other }
+      Self.changeNames(of: to, in: &nodes) { $0[otherName] = node }
     case .unlink(let directory, let name):
       Self.changeNames(of: directory, in: &nodes) { $0[name] = nil }
     case .syncFile, .syncDirectory, .note:

@@ -82,7 +82,7 @@ extension SimulatedDisk.Event {
   fileprivate var directories: [Int] {
     switch self {
     case .link(let directory, _, _, _), .unlink(let directory, _): [directory]
-    case .rename(let from, _, let to, _): [from, to]
+    case .rename(let from, _, let to, _), .exchange(let from, _, let to, _): [from, to]
     default: []
     }
   }

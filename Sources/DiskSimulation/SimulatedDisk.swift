@@ -175,6 +175,17 @@ extension SimulatedDisk {
     }
   }
 
+  package func exchange(_ path: String, with otherPath: String) throws(DiskError) {
+    try perform("renameat2", path) { state throws(DiskError) in
+      let (from, name) = try state.parent(of: path)
+      let (to, otherName) = try state.parent(of: otherPath)
+      guard state.names(from)[name] != nil, state.names(to)[otherName] != nil else {
+        throw DiskError(operation: "renameat2", path: path, code: ENOENT)
+      }
+      state.change(.exchange(from: from, name: name, to: to, otherName: otherName))
+    }
+  }
+
   package func removeFile(_ path: String) throws(DiskError) {
     try unlink("unlink", path) { state, node in state.isDirectory(node) ? EISDIR : nil }
   }

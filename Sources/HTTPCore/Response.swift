@@ -30,10 +30,17 @@ package protocol BodyProducer: AnyObject, Sendable {
   /// Bytes of the whole body; nil when not known before its end, which means chunks on the wire.
   var byteCount: Int? { get }
 
+  /// Fields that follow a body in chunks, asked when its end is reached.
+  var trailers: [(name: String, value: String)] { get }
+
   /// Appends the next piece, about 64 KiB, to `output`. A producer that appends nothing is asked
   /// again in the next turn of its loop, so waiting for something this way keeps the loop busy.
   ///
   /// - Returns: false when nothing is left behind what was appended.
   /// - Throws: Anything; the connection is then aborted, so that a cut answer is visible.
   func next(into output: inout [UInt8]) throws -> Bool
+}
+
+extension BodyProducer {
+  package var trailers: [(name: String, value: String)] { [] }
 }

@@ -107,5 +107,14 @@ package enum ResponseEncoder {
   }
 
   package static let chunkEnd = Array("\r\n".utf8)
-  package static let lastChunk = Array("0\r\n\r\n".utf8)
+
+  /// The end of a body in chunks; a trailer that would break the message apart is left out.
+  package static func lastChunk(trailers: [(name: String, value: String)]) -> [UInt8] {
+    var text = "0\r\n"
+    for trailer in trailers {
+      let field = HTTPFields.Field(name: trailer.name, value: trailer.value)
+      if (try? check(field)) != nil { text += "\(field.name): \(field.value)\r\n" }
+    }
+    return Array((text + "\r\n").utf8)
+  }
 }

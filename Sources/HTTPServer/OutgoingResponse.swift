@@ -52,13 +52,19 @@ struct OutgoingResponse {
       remaining -= byteCount
       if remaining == 0 { self.producer = nil }
     }
-    let offset = framing == .chunked ? frame(&piece, byteCount: byteCount, hasMore: hasMore) : 0
+    let offset =
+      framing == .chunked
+      ? frame(&piece, byteCount: byteCount, end: hasMore ? nil : producer.trailers) : 0
     if piece.count > offset { return .bytes(piece, offset: offset) }
     return self.producer == nil ? .finished : .nothingYet
   }
 
   /// Puts the size line right before the data, at the end of the space kept for it.
-  private func frame(_ piece: inout [UInt8], byteCount: Int, hasMore: Bool) -> Int {
+  ///
+  /// - Parameter end: the trailers, when this is the last piece.
+  private func frame(
+    _ piece: inout [UInt8], byteCount: Int, end: [(name: String, value: String)]?
+  ) -> Int {
     var offset = Self.sizeLineByteCountMax
     if byteCount > 0 {
       let sizeLine = ResponseEncoder.chunkSizeLine(byteCount: byteCount)
@@ -66,7 +72,7 @@ struct OutgoingResponse {
       for (index, byte) in sizeLine.enumerated() { piece[offset + index] = byte }
       piece.append(contentsOf: ResponseEncoder.chunkEnd)
     }
-    if !hasMore { piece.append(contentsOf: ResponseEncoder.lastChunk) }
+    if let end { piece.append(contentsOf: ResponseEncoder.lastChunk(trailers: end)) }
     return offset
   }
 }

@@ -50,6 +50,9 @@ package struct Route: Sendable {
       $0.deleteEmbedding($1)
     },
     Route(method: "POST", path: "/v1/collections/{collection}/delete") { $0.deleteMany($1) },
+    Route(method: "POST", path: "/v1/collections/{collection}/compact") { $0.compact($1) },
+    Route(method: "GET", path: "/v1/collections/{collection}/compact") { $0.getCompaction($1) },
+    Route(method: "GET", path: "/v1/collections/{collection}/export") { $0.export($1) },
     Route(method: "POST", path: "/v1/collections/{collection}/fetch") { $0.fetch($1) },
     Route(method: "POST", path: "/v1/collections/{collection}/missing") { $0.missing($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/ids") { $0.listIDs($1) },

@@ -121,6 +121,33 @@ final class CatalogFollower: Sendable {
     return position
   }
 
+  /// Puts a compacted shard in the place of those that it replaces, in one transaction: no receipt is missing
+  /// in between.
+  func replace(_ shards: [Int], by shard: Shard, of collection: Collection) throws {
+    try turn.withLock { _ in
+      let page = page(
+        of: shard, from: Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0),
+        collection: collection, byteCountMax: .max)
+      try catalog.replace(shards, by: page)
+      positions.withLock { positions in
+        for number in shards { positions[collection.uuid]?[number] = nil }
+        positions[collection.uuid, default: [:]][shard.identity.number] = page.position
+      }
+    }
+  }
+
+  /// Forgets what a compaction replaced without living to say so: the new shard first has to be without them.
+  func forgetReplacedShards(of collection: Collection) throws {
+    let known = try catalog.positions(collection: collection.uuid)
+    for shard in collection.shards {
+      let replaced = shard.replacedShards
+      let isKnown = known[shard.identity.number]?.firstRecordCRC32C == shard.firstRecordCRC32C
+      let others = replaced.filter { $0 != shard.identity.number && known[$0] != nil }
+      guard !replaced.isEmpty, !isKnown || !others.isEmpty else { continue }
+      try forget(replaced, of: collection)
+    }
+  }
+
   /// Reads the logs of shards again from their start.
   func forget(_ shards: [Int], of collection: Collection) throws {
     try turn.withLock { _ in try forgetInTurn(shards, of: collection) }
@@ -134,23 +161,26 @@ final class CatalogFollower: Sendable {
   }
 
   private func page(
-    of shard: Shard, from position: Catalog.Position, collection: Collection
+    of shard: Shard, from position: Catalog.Position, collection: Collection,
+    byteCountMax: Int = pageByteCountMax
   ) -> Catalog.Page {
     var page = Catalog.Page(
       collection: collection.uuid, shard: shard.identity.number, batches: [], position: position)
     var reader = shard.logReader(from: position.logOffset)
     var byteCount = 0
-    while byteCount < Self.pageByteCountMax {
+    while byteCount < byteCountMax {
       let found: LogReader.Found?
       do throws(CommitRecord.Problem) { found = try reader.next() } catch {
         guard reader.skipDamage() else { break }
         continue
       }
       guard let found else { break }
-      let ids = shard.idBytes(of: found)
-      byteCount += ids.count
-      page.batches.append(
-        CatalogBatch(found.record, shard: shard.identity.number, ids: ids))
+      if found.record.kind != .replacement {
+        let ids = shard.idBytes(of: found)
+        byteCount += ids.count
+        page.batches.append(
+          CatalogBatch(found.record, shard: shard.identity.number, ids: ids))
+      }
       if page.position.logOffset == 0 {
         page.position.firstRecordCRC32C = found.record.recordCRC32C
       }

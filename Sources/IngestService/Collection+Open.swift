@@ -89,8 +89,17 @@ extension Collection {
       }
     }
     shards.reverse()
+    let replaced = Set(
+      shards.flatMap { shard in shard.replacedShards.filter { $0 != shard.identity.number } })
+    for number in numbers where replaced.contains(number) {
+      // A compaction was interrupted after its new shard counted.
+      shards.removeAll { $0.identity.number == number }
+      unusable[number] = nil
+      try ShardWriter.removeShard(number, in: opener.collection, disk: opener.disk)
+    }
     let lastKnown = max(numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1)
-    for number in catalogRowCounts.keys.sorted() where !numbers.contains(number) {
+    for number in catalogRowCounts.keys.sorted()
+    where !numbers.contains(number) && !replaced.contains(number) {
       unusable[number] = "the shard is missing"
       report.lines.append(
         "\(name): shard \(number) is missing; its \(catalogRowCounts[number] ?? 0) rows are lost")

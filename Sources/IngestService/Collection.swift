@@ -53,9 +53,13 @@ package final class Collection: Sendable {
     for shard in shards { shard.onDamage(listener) }
   }
 
+  func listen(to shard: Shard) {
+    if let listener = damageListener.withLock({ $0 }) { shard.onDamage(listener) }
+  }
+
   /// Adds a shard that is durable from now on.
   func adopt(_ shard: Shard) {
-    if let listener = damageListener.withLock({ $0 }) { shard.onDamage(listener) }
+    listen(to: shard)
     shardList.withLock { $0.append(shard) }
   }
 

@@ -17,7 +17,7 @@ package struct IDLookup: Sendable {
     func finding(_ entry: IDIndexEntry) -> Collection.Finding {
       if entry.isDeletion { return .deleted }
       guard let shard else {
-        return .damaged(shard: number, reason: "its commit record is lost")
+        return .lost(shard: number, reason: "the commit record of its row is lost")
       }
       if let damage = damage.first(where: { $0.rows.contains(entry.row) }) {
         return .damaged(shard: number, reason: damage.reason)

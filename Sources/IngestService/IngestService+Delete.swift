@@ -26,7 +26,7 @@ extension IngestService {
     var unknown: [String] = []
     for (number, finding) in IDLookup(collection).find(ids).enumerated() {
       switch finding {
-      case .row, .damaged: stored.append(number)
+      case .row, .damaged, .lost: stored.append(number)
       case .deleted, .unknown: unknown.append(ids.string(number))
       }
     }

@@ -168,7 +168,10 @@ extension IngestService {
       let follower = CatalogFollower(catalog: catalog, registry: registry, logger: logger) {
         [weak self] in self?.collections ?? []
       }
-      do { try follower.catchUp() } catch {
+      do {
+        for collection in collections { try follower.forgetReplacedShards(of: collection) }
+        try follower.catchUp()
+      } catch {
         logger.error("the catalog cannot be brought up to date: \(error)")
         rememberAllReceipts()
       }
@@ -179,7 +182,7 @@ extension IngestService {
     }
     background.startSealer { [weak self] in self?.sealFinishedShards() }
     background.wakeSealer()
-    startScrubber(catalogFollower)
+    startReaders(catalogFollower)
     parallelSync.start()
     threads.start(pipeline)
   }
@@ -194,7 +197,7 @@ extension IngestService {
     }
   }
 
-  private func startScrubber(_ follower: CatalogFollower?) {
+  private func startReaders(_ follower: CatalogFollower?) {
     let scrubber = Scrubber(
       configuration: configuration, catalog: catalog, follower: follower, quarantine: quarantine,
       logger: logger
@@ -202,6 +205,12 @@ extension IngestService {
     self.scrubber.withLock { $0 = scrubber }
     for collection in collections { watch(collection, scrubber) }
     scrubber.start()
+    let compactor = Compactor(
+      configuration: configuration, catalog: catalog, follower: follower, logger: logger,
+      disk: disk, root: layout.root
+    ) { [weak self] in self?.collections ?? [] }
+    self.compactor.withLock { $0 = compactor }
+    compactor.start()
   }
 
   /// A read that finds damage has the whole shard verified at once.
@@ -248,8 +257,7 @@ extension IngestService {
   private func rememberAllReceipts() {
     for collection in collections {
       for shard in collection.shards {
-        var reader = shard.logReader(from: 0)
-        while let found = try? reader.next() {
+        for found in shard.readableRecords {
           registry.remember(
             Receipt(found.record, shard: shard.identity.number, collection: collection.name),
             collection: collection.uuid)

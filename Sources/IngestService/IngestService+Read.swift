@@ -10,8 +10,10 @@ extension Collection {
   package enum Finding: Sendable {
     /// The row that is served.
     case row(Shard, Int)
-    /// The row exists and was taken out of service, or its shard is lost.
+    /// The row exists and was taken out of service.
     case damaged(shard: Int, reason: String)
+    /// The row was committed, and its shard or its commit record is gone.
+    case lost(shard: Int, reason: String)
     case deleted
     case unknown
   }
@@ -45,7 +47,7 @@ extension Collection {
 
     var finding: Finding {
       entry.isDeletion
-        ? .deleted : .damaged(shard: shard, reason: "the commit record of its row is lost")
+        ? .deleted : .lost(shard: shard, reason: "the commit record of its row is lost")
     }
   }
 

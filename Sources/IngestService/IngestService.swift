@@ -23,6 +23,7 @@ package final class IngestService: Sendable {
   let parallelSync = ParallelSync()
   let background: BackgroundThreads
   let scrubber = Mutex<Scrubber?>(nil)
+  let compactor = Mutex<Compactor?>(nil)
   private let lock: StoreLock?
 
   static let defaultCollection = "default"
@@ -206,6 +207,7 @@ package final class IngestService: Sendable {
   /// Commits what is in flight, brings the catalog up to date, gives preallocated space back.
   package func close() {
     scrubber.withLock { $0 }?.close()
+    compactor.withLock { $0 }?.close()
     threads.close()
     parallelSync.close()
     background.close()

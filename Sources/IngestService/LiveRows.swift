@@ -22,6 +22,8 @@ package struct LiveRows: Sendable {
 
     package func isLive(_ row: Int) -> Bool { bits[row / 64] >> UInt64(row % 64) & 1 == 1 }
 
+    package var deadRowCount: Int { rowCount - liveRowCount - damagedRowCount }
+
     /// The next run of live rows from `row` on, at most `countMax` of them; nil when there is none.
     package func run(from row: Int, countMax: Int) -> Range<Int>? {
       var start = row

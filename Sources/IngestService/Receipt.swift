@@ -11,7 +11,7 @@ package struct Receipt: Equatable, Sendable {
   /// Number of the batch in its collection, from 1; the newest commit of an id has the largest.
   package let sequence: Int
   package let shard: Int
-  /// Rows within the shard, from 0.
+  /// Rows within the shard, from 0; as they were committed, wherever compaction has moved them since.
   package let rows: Range<Int>
   package let contentDigest: Digest128
   package let rowsCRC32C: UInt32
@@ -22,24 +22,26 @@ package struct Receipt: Equatable, Sendable {
 
   init(_ record: CommitRecord, shard: Int, collection: String) {
     self.collection = collection
-    self.shard = shard
+    self.shard = record.origin?.shard ?? shard
     batchID = record.batchID
     sequence = record.sequence
-    rows = record.rows
+    rows = record.origin?.rows ?? record.rows
     contentDigest = record.contentDigest
-    rowsCRC32C = record.rowsCRC32C
+    rowsCRC32C = record.origin?.rowsCRC32C ?? record.rowsCRC32C
     bodySHA256 = record.bodySHA256
     committedAt = record.committedAt
   }
 
   init(_ batch: CatalogBatch, collection: String) {
     self.collection = collection
-    shard = batch.shard
+    let origin = batch.origin
+    shard = origin?.shard ?? batch.shard
     batchID = batch.batchID
     sequence = batch.sequence
-    rows = batch.firstRow..<(batch.firstRow + batch.rowCount)
+    let firstRow = origin?.firstRow ?? batch.firstRow
+    rows = firstRow..<(firstRow + (origin?.rowCount ?? batch.rowCount))
     contentDigest = Digest128(bytes: batch.contentDigest)
-    rowsCRC32C = batch.rowsCRC32C
+    rowsCRC32C = origin?.rowsCRC32C ?? batch.rowsCRC32C
     bodySHA256 = batch.bodySHA256
     committedAt = batch.committedAt
   }
@@ -52,7 +54,12 @@ extension CatalogBatch {
       batchID: record.batchID, shard: shard,
       firstRow: record.firstRow, rowCount: record.rowCount, rowsCRC32C: record.rowsCRC32C,
       contentDigest: record.contentDigest.bytes, bodySHA256: record.bodySHA256,
-      committedAt: record.committedAt, ids: ids)
+      committedAt: record.committedAt,
+      origin: record.origin.map {
+        Origin(
+          shard: $0.shard, firstRow: $0.rows.lowerBound, rowCount: $0.rows.count,
+          rowsCRC32C: $0.rowsCRC32C)
+      }, ids: ids)
   }
 }
 

@@ -17,6 +17,12 @@ package struct ServiceConfiguration: Sendable {
   package var scrubRate = 32 << 20
   /// Every byte is verified again before it was not for this long.
   package var scrubAge = Duration.seconds(7 * 86_400)
+  /// Dead rows are given back in the background, and not only on request.
+  package var compactsByItself = true
+  /// Shards with at least this share of dead rows are written anew.
+  package var compactionDeadPercent = 30
+  /// Bytes per second that compaction writes when nobody asked for it.
+  package var compactionRate = 64 << 20
 
   package init() {}
 

@@ -225,7 +225,14 @@ extension StoreVerifier {
     var sequences = SequenceCheck()
     var damage: [StoreDamage] = []
     let end = max((numbers.last ?? -1) + 1, check.shardEnd)
+    var replaced: Set<Int> = []
     for number in 0..<end {
+      if replaced.contains(number) {
+        if numbers.contains(number) {
+          result.notes.append("shard \(number) was replaced; removed at the next start")
+        }
+        continue
+      }
       let position = check.position(ofShard: number)
       guard numbers.contains(number) else {
         damage.append(
@@ -241,6 +248,7 @@ extension StoreVerifier {
           catalogRowCount: position.rowCount,
           nextShardSequence: nextSequence(behind: number, numbers, opener)))
       result.add(shard)
+      replaced.formUnion(shard.replaced.filter { $0 != number })
       damage += shard.damage.map { found in
         StoreDamage(
           collection: name, shard: number, rows: found.rows, ids: found.ids, reason: found.reason)

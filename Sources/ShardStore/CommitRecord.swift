@@ -10,6 +10,10 @@ package struct CommitRecord: Equatable, Sendable {
     case seal = 2
     /// Ids that are gone from here on; it has no rows.
     case deletion = 3
+    /// What compaction left of a batch, in a place of its own.
+    case compacted = 4
+    /// Names the shards that this one replaces; the first record of a compacted shard.
+    case replacement = 5
   }
 
   package var kind: Kind
@@ -28,12 +32,41 @@ package struct CommitRecord: Equatable, Sendable {
   package var batchID: String
   package var payloadByteCount: Int
   package var recordCRC32C: UInt32
+  /// Of a compacted batch: where it was committed, as its receipt says for ever.
+  package var origin: Origin?
+
+  /// The place of a batch when it was committed, and the checksum of all its rows.
+  package struct Origin: Equatable, Sendable {
+    package var shard: Int
+    package var rows: Range<Int>
+    package var rowsCRC32C: UInt32
+
+    /// Offsets from the start of the payload; each is the previous one plus its size.
+    package enum Layout {
+      package static let shard = 0
+      package static let rowsCRC32C = shard + 4
+      package static let firstRow = rowsCRC32C + 4
+      package static let rowCount = firstRow + 8
+      package static let ids = rowCount + 8
+    }
+
+    package init(shard: Int, rows: Range<Int>, rowsCRC32C: UInt32) {
+      self.shard = shard
+      self.rows = rows
+      self.rowsCRC32C = rowsCRC32C
+    }
+  }
 
   /// Of a deletion, empty: the rows before it are those that it reaches.
   package var rows: Range<Int> { firstRow..<(firstRow + rowCount) }
 
-  /// Where the payload starts, counted from the record's start.
-  package var payloadOffset: Int { Layout.batchID + batchID.utf8.count }
+  /// Where ids or seal table start, counted from the record's start.
+  package var payloadOffset: Int { Layout.batchID + batchID.utf8.count + originByteCount }
+
+  /// Bytes of ids or seal table.
+  package var contentByteCount: Int { payloadByteCount - originByteCount }
+
+  private var originByteCount: Int { origin == nil ? 0 : Origin.Layout.ids }
 
   /// Offsets of the fields; each is the previous one plus its size.
   package enum Layout {
@@ -70,9 +103,10 @@ extension CommitRecord {
   /// The bytes of a record, and its checksum for the next record's chain.
   ///
   /// `byteCount`, `payloadByteCount` and `recordCRC32C` of `self` are not looked at: they follow from the rest.
-  package func encoded(identity: ShardIdentity, payload: [UInt8]) -> (
+  package func encoded(identity: ShardIdentity, payload ids: [UInt8]) -> (
     bytes: [UInt8], crc32c: UInt32
   ) {
+    let payload = (origin?.encoded ?? []) + ids
     let contentByteCount = Layout.batchID + batchID.utf8.count + payload.count
     let byteCount = (contentByteCount + Self.alignment - 1) / Self.alignment * Self.alignment
     var out = ByteWriter(reserving: byteCount)
@@ -180,6 +214,19 @@ extension CommitRecord {
     }
     let flags: UInt16 = unsafe record.integer(at: Layout.flags)
     let sha = unsafe [UInt8](record[Layout.bodySHA256..<(Layout.bodySHA256 + 32)])
+    let payloadByteCount = Int(unsafe record.integer(at: Layout.payloadByteCount, as: UInt32.self))
+    var origin: Origin?
+    if kind == .compacted {
+      let start = Layout.batchID + batchIDByteCount
+      guard payloadByteCount >= Origin.Layout.ids,
+        let originFirstRow = count(start + Origin.Layout.firstRow),
+        let originRowCount = count(start + Origin.Layout.rowCount)
+      else { throw .field("origin") }
+      origin = Origin(
+        shard: Int(unsafe record.integer(at: start + Origin.Layout.shard, as: UInt32.self)),
+        rows: originFirstRow..<(originFirstRow + originRowCount),
+        rowsCRC32C: unsafe record.integer(at: start + Origin.Layout.rowsCRC32C))
+    }
     return CommitRecord(
       kind: kind, byteCount: record.count,
       previousCRC32C: unsafe record.integer(at: Layout.previousCRC32C),
@@ -191,7 +238,17 @@ extension CommitRecord {
       bodySHA256: flags & hasBodySHA256 == 0 ? nil : sha,
       rowsCRC32C: unsafe record.integer(at: Layout.rowsCRC32C),
       batchID: batchID,
-      payloadByteCount: Int(unsafe record.integer(at: Layout.payloadByteCount, as: UInt32.self)),
-      recordCRC32C: recordCRC32C)
+      payloadByteCount: payloadByteCount, recordCRC32C: recordCRC32C, origin: origin)
+  }
+}
+
+extension CommitRecord.Origin {
+  fileprivate var encoded: [UInt8] {
+    var out = ByteWriter(reserving: Layout.ids)
+    out.append(UInt32(shard))
+    out.append(rowsCRC32C)
+    out.append(UInt64(rows.lowerBound))
+    out.append(UInt64(rows.count))
+    return out.bytes
   }
 }

@@ -154,10 +154,10 @@ extension IDList {
 
   /// The list in the payload of a record of either kind.
   package init?(payload bytes: [UInt8], of record: CommitRecord) {
-    if record.kind == .deletion {
-      self.init(checkedBytes: bytes)
-    } else {
-      self.init(checkedBytes: bytes, count: record.rowCount)
+    switch record.kind {
+    case .deletion: self.init(checkedBytes: bytes)
+    case .batch, .compacted: self.init(checkedBytes: bytes, count: record.rowCount)
+    case .replacement, .seal: self.init(bytes: [], offsets: [])
     }
   }
 

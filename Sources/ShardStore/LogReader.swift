@@ -61,9 +61,15 @@ package struct LogReader {
   /// The bytes behind a record's batch id: ids, or the seal table.
   package static func payload(of found: Found, in mapping: any DiskMapping) -> [UInt8] {
     let start = found.offset + found.record.payloadOffset
-    return unsafe mapping.withBytes(start..<(start + found.record.payloadByteCount)) {
+    return unsafe mapping.withBytes(start..<(start + found.record.contentByteCount)) {
       unsafe [UInt8]($0)
     }
+  }
+
+  /// The numbers in a replacement record.
+  static func replacedShards(_ found: Found, in mapping: any DiskMapping) -> [Int] {
+    let reader = ByteReader(payload(of: found, in: mapping))
+    return (0..<(reader.bytes.count / 4)).map { Int(reader.integer(at: 4 * $0, as: UInt32.self)) }
   }
 
   /// Whether everything from `offset` to the end is zero.

@@ -101,6 +101,18 @@ extension NumPyHeader {
 }
 
 extension NumPyHeader {
+  /// The header of `count` texts of `width` Unicode scalars each, padded as `np.save` does.
+  package static func text(count: Int, width: Int) -> [UInt8] {
+    let dictionary = "{'descr': '<U\(width)', 'fortran_order': False, 'shape': (\(count),), }"
+    let byteCount = (10 + dictionary.utf8.count + 1 + 63) / 64 * 64
+    var bytes: [UInt8] = [0x93, 0x4E, 0x55, 0x4D, 0x50, 0x59, 1, 0]
+    bytes += [UInt8(truncatingIfNeeded: byteCount - 10), UInt8((byteCount - 10) >> 8)]
+    bytes += dictionary.utf8
+    bytes += repeatElement(UInt8(ascii: " "), count: byteCount - 1 - bytes.count)
+    bytes.append(UInt8(ascii: "\n"))
+    return bytes
+  }
+
   /// The header of a C-ordered rowCount × dimension array, byte for byte as `np.save` writes it.
   ///
   /// - Returns: Exactly ``canonicalByteCount`` bytes, version 1.0.

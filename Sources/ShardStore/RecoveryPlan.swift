@@ -11,6 +11,8 @@ package struct RecoveryPlan: Sendable {
   package private(set) var rowCount = 0
   /// Where the next record would go.
   package private(set) var logEnd = 0
+  /// The shards that this one replaces, itself among them; empty for one that was not compacted.
+  package private(set) var replaced: [Int] = []
   /// Rows that were known to be durable before recovery.
   package private(set) var watermark = 0
   package private(set) var damage: [Damage] = []
@@ -65,6 +67,7 @@ extension RecoveryPlan {
       evidence.headerRowCount ?? 0, evidence.catalogRowCount,
       found.records.map(\.record.durableRowCount).max() ?? 0)
     headerIsDamaged = evidence.headerRowCount == nil
+    replaced = found.replaced
     var next = 0
     for item in found.records {
       let rows = item.record.rows
@@ -102,6 +105,7 @@ extension RecoveryPlan {
     var records: [LogReader.Found] = []
     var firstGap: Int?
     var endsInZeros = true
+    var replaced: [Int] = []
   }
 
   /// All records that are whole and fit behind one another; the chain may be broken by damage.
@@ -119,11 +123,18 @@ extension RecoveryPlan {
         let record = next.record
         // A seal that was not finished: the shard is sealed again.
         if record.kind == .seal { break }
+        let isFirst = scan.records.isEmpty && scan.replaced.isEmpty
         let fits =
-          (record.kind == .batch) == (record.rowCount > 0) && record.firstRow >= row
+          record.hasRightRowCount && (record.kind != .replacement || isFirst)
+          && record.firstRow >= row
           && record.sequence > sequence && record.sequence < sequenceEnd
           && (chain == nil || (record.previousCRC32C == chain && record.firstRow == row))
         guard fits else { throw .field("it does not follow the record before") }
+        if record.kind == .replacement {
+          scan.replaced = LogReader.replacedShards(next, in: log)
+          chain = record.recordCRC32C
+          continue
+        }
         scan.records.append(next)
         chain = record.recordCRC32C
         row = record.rows.upperBound
@@ -142,5 +153,17 @@ extension RecoveryPlan {
       }
     }
     return scan
+  }
+}
+
+extension CommitRecord {
+  /// Batches have rows; deletions and the naming of replaced shards have none.
+  fileprivate var hasRightRowCount: Bool {
+    switch kind {
+    case .batch: rowCount > 0
+    case .deletion, .replacement: rowCount == 0
+    case .compacted: true
+    case .seal: false
+    }
   }
 }

@@ -52,14 +52,21 @@ extension Shard {
     return LogReader(log, identity: identity, range: min(offset, end)..<end)
   }
 
-  /// All records that can be read, in order.
+  /// The shards that this one replaces, itself among them; empty for one that was not compacted.
+  package var replacedShards: [Int] {
+    var reader = logReader(from: 0)
+    guard let found = try? reader.next(), found.record.kind == .replacement else { return [] }
+    return LogReader.replacedShards(found, in: log)
+  }
+
+  /// All batches and deletions whose records can be read, in order.
   package var readableRecords: [LogReader.Found] {
     var records: [LogReader.Found] = []
     var reader = logReader(from: 0)
     while true {
       do throws(CommitRecord.Problem) {
         guard let found = try reader.next() else { break }
-        records.append(found)
+        if found.record.kind != .replacement { records.append(found) }
       } catch {
         guard reader.skipDamage() else { break }
       }

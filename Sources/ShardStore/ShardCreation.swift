@@ -70,6 +70,16 @@ extension ShardWriter {
     try disk.syncDirectory(collection.newShards)
   }
 
+  /// Removes a shard whose rows are all in another one. Out of sight first, so that nobody sees half of it.
+  package static func removeShard(
+    _ number: Int, in collection: CollectionLayout, disk: any Disk
+  ) throws(DiskError) {
+    guard try disk.kind(of: collection.shard(number).root) == .directory else { return }
+    try removeNewShard(number, in: collection, disk: disk)
+    try disk.rename(collection.shard(number).root, to: collection.newShard(number).root)
+    try removeNewShard(number, in: collection, disk: disk)
+  }
+
   /// Removes what an interrupted creation left; nothing in it was acknowledged.
   package static func removeNewShard(
     _ number: Int, in collection: CollectionLayout, disk: any Disk

@@ -11,6 +11,8 @@ package struct ShardVerification: Sendable {
   package var byteCount = 0
   package var isSealed = false
   package var lastSequence: Int?
+  /// The shards that this one replaces, itself among them; empty for one that was not compacted.
+  package var replaced: [Int] = []
   /// Where the last whole record ends.
   package var logEnd = 0
   /// The records that count, in order.
@@ -32,6 +34,7 @@ package struct ShardVerification: Sendable {
   mutating func keep(_ plan: RecoveryPlan, of log: BytesInMemory) {
     self.log = log
     records = plan.records
+    replaced = plan.replaced
     rowCount = plan.rowCount
     logEnd = plan.logEnd
     lastSequence = records.last?.record.sequence

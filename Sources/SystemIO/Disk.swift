@@ -13,6 +13,10 @@ package protocol Disk: Sendable {
   func makeDirectory(_ path: String) throws(DiskError)
   /// Gives a file or directory another name; a file that had that name is replaced.
   func rename(_ path: String, to newPath: String) throws(DiskError)
+  /// Gives two files or directories each other's name, at once.
+  ///
+  /// - Throws: `EINVAL` where the file system cannot.
+  func exchange(_ path: String, with otherPath: String) throws(DiskError)
   func removeFile(_ path: String) throws(DiskError)
   /// Removes an empty directory.
   func removeDirectory(_ path: String) throws(DiskError)

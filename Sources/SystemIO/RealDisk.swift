@@ -36,6 +36,10 @@ package struct RealDisk: Disk {
     guard unsafe Glibc.rename(path, newPath) == 0 else { throw .last("rename", path) }
   }
 
+  package func exchange(_ path: String, with otherPath: String) throws(DiskError) {
+    guard unsafe linux_exchange(path, otherPath) == 0 else { throw .last("renameat2", path) }
+  }
+
   package func removeFile(_ path: String) throws(DiskError) {
     guard unsafe unlink(path) == 0 else { throw .last("unlink", path) }
   }

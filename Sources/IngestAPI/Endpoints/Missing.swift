@@ -141,7 +141,7 @@ extension Collection.Finding {
     case .row: nil
     case .damaged: "quarantined"
     case .deleted: "deleted"
-    case .unknown: "missing"
+    case .lost, .unknown: "missing"
     }
   }
 }

@@ -81,7 +81,7 @@ extension IngestAPI {
   ) throws(RequestRefused) -> Vector? {
     switch collection.find(id) {
     case .unknown, .deleted: return nil
-    case .damaged(let shard, let reason):
+    case .damaged(let shard, let reason), .lost(let shard, let reason):
       throw RequestRefused(Problem(RowDamaged(shard: shard, rows: 0..<0, reason: reason)))
     case .row(let shard, let row):
       do throws(RowDamaged) {

@@ -90,6 +90,16 @@ struct ServeCommand: ParsableCommand {
       "Every byte is checked at least this often, faster than the rate where that is needed. Default 7.",
       valueName: "DAYS"))
   var scrubDays: String?
+  @Option(
+    help: ArgumentHelp(
+      "Shards with at least this share of dead rows are written anew; 0 only on request. Default 30.",
+      valueName: "PERCENT"))
+  var compactPercent: String?
+  @Option(
+    help: ArgumentHelp(
+      "Bytes per second that are written while dead rows are removed. Default 64MiB.",
+      valueName: "SIZE"))
+  var compactRate: String?
 
   func run() throws {
     let settings: ServeSettings
@@ -116,7 +126,7 @@ struct ServeCommand: ParsableCommand {
       (.headSeconds, headSeconds), (.bodyIdleSeconds, bodyIdleSeconds),
       (.keepAliveSeconds, keepAliveSeconds), (.drainSeconds, drainSeconds),
       (.ioThreads, ioThreads), (.workerThreads, workerThreads), (.scrubRate, scrubRate),
-      (.scrubDays, scrubDays),
+      (.scrubDays, scrubDays), (.compactPercent, compactPercent), (.compactRate, compactRate),
     ]
     return Dictionary(
       uniqueKeysWithValues: given.compactMap { name, text in text.map { (name, $0) } })

@@ -55,6 +55,12 @@ struct ServeSettings {
       ?? service.inFlightByteCountMax
     service.scrubRate = try reader.byteCount(.scrubRate, in: 1...(1 << 40)) ?? service.scrubRate
     service.scrubAge = try reader.days(.scrubDays) ?? service.scrubAge
+    if let percent = try reader.integer(.compactPercent, in: 0...100) {
+      service.compactsByItself = percent > 0
+      service.compactionDeadPercent = max(1, percent)
+    }
+    service.compactionRate =
+      try reader.byteCount(.compactRate, in: 1...(1 << 40)) ?? service.compactionRate
     let bodyDefault = min(api.bodyByteCountMax, service.inFlightByteCountMax)
     api.bodyByteCountMax =
       try reader.byteCount(.maxBodyBytes, in: 4096...(1 << 30)) ?? bodyDefault

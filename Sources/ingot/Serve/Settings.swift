@@ -31,6 +31,8 @@ enum SettingName: String, CaseIterable {
   case workerThreads = "worker-threads"
   case scrubRate = "scrub-rate"
   case scrubDays = "scrub-days"
+  case compactPercent = "compact-percent"
+  case compactRate = "compact-rate"
 
   var variable: String { "INGOT_" + rawValue.uppercased().replacing("-", with: "_") }
 }

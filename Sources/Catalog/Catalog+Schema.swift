@@ -25,6 +25,7 @@ extension Catalog {
           log_offset INTEGER NOT NULL,
           row_count INTEGER NOT NULL,
           first_record_crc32c INTEGER NOT NULL,
+          replaced TEXT NOT NULL,
           PRIMARY KEY (collection, shard)
         ) WITHOUT ROWID;
         CREATE TABLE IF NOT EXISTS verified_shards (

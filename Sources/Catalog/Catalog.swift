@@ -32,6 +32,8 @@ package final class Catalog: Sendable {
     package var rowCount: Int
     /// Of the shard's first record: tells a shard from one that replaced it.
     package var firstRecordCRC32C: UInt32
+    /// The shards that a compacted one replaces, itself among them.
+    package var replaced: [Int] = []
 
     package init(logOffset: Int, rowCount: Int, firstRecordCRC32C: UInt32) {
       self.logOffset = logOffset
@@ -65,12 +67,13 @@ package final class Catalog: Sendable {
     try database.execute(
       sql: """
         INSERT OR REPLACE INTO shards
-          (collection, shard, log_offset, row_count, first_record_crc32c)
-        VALUES (?, ?, ?, ?, ?)
+          (collection, shard, log_offset, row_count, first_record_crc32c, replaced)
+        VALUES (?, ?, ?, ?, ?, ?)
         """,
       arguments: [
         page.collection, page.shard, page.position.logOffset, page.position.rowCount,
         Int64(page.position.firstRecordCRC32C),
+        page.position.replaced.map(String.init).joined(separator: ","),
       ])
   }
 
@@ -84,15 +87,8 @@ package final class Catalog: Sendable {
       database, sql: "SELECT * FROM shards WHERE collection = ?",
       arguments: [collection])
     return Dictionary(
-      try rows.map { row in
-        (
-          try row.count(of: "shard"),
-          Position(
-            logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"),
-            firstRecordCRC32C: UInt32(
-              truncatingIfNeeded: try row.decode(Int64.self, forColumn: "first_record_crc32c")))
-        )
-      }, uniquingKeysWith: { first, _ in first })
+      try rows.map { (try $0.count(of: "shard"), try Position(row: $0)) },
+      uniquingKeysWith: { first, _ in first })
   }
 
   package func batch(collection: String, id: String) throws -> CatalogBatch? {
@@ -179,5 +175,21 @@ package final class Catalog: Sendable {
   /// Moves what is in the write-ahead log into the database file, as before a clean stop.
   package func checkpoint() throws {
     try database.writeWithoutTransaction { try _ = $0.checkpoint(.truncate) }
+  }
+}
+
+extension Catalog.Position {
+  fileprivate init(row: Row) throws {
+    self.init(
+      logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"),
+      firstRecordCRC32C: UInt32(
+        truncatingIfNeeded: try row.decode(Int64.self, forColumn: "first_record_crc32c")))
+    let numbers: String = try row.decode(forColumn: "replaced")
+    replaced = try numbers.split(separator: ",").map { text in
+      guard let number = Int(text) else {
+        throw CatalogError.outOfRange(column: "replaced", value: -1)
+      }
+      return number
+    }
   }
 }

@@ -76,6 +76,16 @@ package final class CatalogSnapshot: Sendable {
     try database.read { try Catalog.positions($0, collection: collection) }
   }
 
+  /// The batches and deletions of a shard with their ids, in the order of their commit.
+  package func batches(collection: String, shard: Int) throws -> [CatalogBatch] {
+    try database.read { database in
+      try CatalogBatch.fetchAll(
+        database,
+        sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
+        arguments: [collection, shard])
+    }
+  }
+
   /// Batches with their ids, in the order of their commit, from behind a sequence.
   package func batches(
     collection: String, after sequence: Int, limit: Int

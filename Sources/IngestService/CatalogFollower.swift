@@ -183,6 +183,7 @@ final class CatalogFollower: Sendable {
       }
       if page.position.logOffset == 0 {
         page.position.firstRecordCRC32C = found.record.recordCRC32C
+        page.position.replaced = shard.replacedShards
       }
       page.position.logOffset = found.end
       page.position.rowCount = found.record.rows.upperBound

@@ -100,6 +100,44 @@ package struct CommitRecord: Equatable, Sendable {
 }
 
 extension CommitRecord {
+  /// A batch or deletion that is to be written; lengths, chain and checksum follow then.
+  package init(
+    kind: Kind, sequence: Int, rows: Range<Int>, rowsCRC32C: UInt32, committedAt: Int64,
+    contentDigest: Digest128, bodySHA256: [UInt8]?, batchID: String, origin: Origin?
+  ) {
+    self.init(
+      kind: kind, byteCount: 0, previousCRC32C: 0, sequence: sequence,
+      firstRow: rows.lowerBound, rowCount: rows.count, durableRowCount: rows.lowerBound,
+      committedAt: committedAt, contentDigest: contentDigest, bodySHA256: bodySHA256,
+      rowsCRC32C: rowsCRC32C, batchID: batchID, payloadByteCount: 0, recordCRC32C: 0,
+      origin: origin)
+  }
+
+  /// The record that a compacted shard begins with.
+  static func replacement(
+    of numbers: [Int], firstSequence: Int, chain: UInt32
+  ) -> (record: CommitRecord, payload: [UInt8]) {
+    var payload = ByteWriter()
+    for number in numbers { payload.append(UInt32(number)) }
+    let record = CommitRecord(
+      kind: .replacement, byteCount: 0, previousCRC32C: chain, sequence: firstSequence,
+      firstRow: 0, rowCount: 0, durableRowCount: 0, committedAt: 0,
+      contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil, rowsCRC32C: 0, batchID: "",
+      payloadByteCount: 0, recordCRC32C: 0)
+    return (record, payload.bytes)
+  }
+
+  /// The record that ends a shard.
+  static func seal(
+    rowCount: Int, lastSequence: Int, chain: UInt32, table: SealTable
+  ) -> CommitRecord {
+    CommitRecord(
+      kind: .seal, byteCount: 0, previousCRC32C: chain, sequence: lastSequence, firstRow: 0,
+      rowCount: rowCount, durableRowCount: rowCount, committedAt: 0,
+      contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil,
+      rowsCRC32C: table.fileCRC32C, batchID: "", payloadByteCount: 0, recordCRC32C: 0)
+  }
+
   /// The bytes of a record, and its checksum for the next record's chain.
   ///
   /// `byteCount`, `payloadByteCount` and `recordCRC32C` of `self` are not looked at: they follow from the rest.

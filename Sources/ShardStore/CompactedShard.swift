@@ -45,9 +45,8 @@ struct CompactedShard {
   var runCountMax: Int { max(1, (1 << 20) / geometry.rowStride) }
 
   mutating func begin(replacing numbers: [Int], first sequence: Int) throws(CompactionFailure) {
-    var payload = ByteWriter()
-    for number in numbers { payload.append(UInt32(number)) }
-    try append(record(.replacement, sequence: sequence, rowCount: 0), payload: payload.bytes)
+    let first = CommitRecord.replacement(of: numbers, firstSequence: sequence, chain: chain)
+    try append(first.record, payload: first.payload)
   }
 
   /// Adds rows of the batch whose record follows.
@@ -109,23 +108,13 @@ struct CompactedShard {
     records.removeAll(keepingCapacity: true)
   }
 
-  private func record(
-    _ kind: CommitRecord.Kind, sequence: Int, rowCount: Int, rowsCRC32C: UInt32 = 0
-  ) -> CommitRecord {
-    CommitRecord(
-      kind: kind, byteCount: 0, previousCRC32C: 0, sequence: sequence, firstRow: 0,
-      rowCount: rowCount, durableRowCount: rowCount, committedAt: 0,
-      contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil, rowsCRC32C: rowsCRC32C,
-      batchID: "", payloadByteCount: 0, recordCRC32C: 0)
-  }
-
   /// Header, index and seal record; everything synced.
   mutating func finish() throws(CompactionFailure) {
     guard let table = sums.table(rowCount: rowCount, seed: identity.seed) else {
       preconditionFailure("every row was counted")
     }
-    let seal = record(
-      .seal, sequence: lastSequence, rowCount: rowCount, rowsCRC32C: table.fileCRC32C)
+    let seal = CommitRecord.seal(
+      rowCount: rowCount, lastSequence: lastSequence, chain: chain, table: table)
     try append(
       seal, payload: table.encoded(recordOverheadByteCount: CommitRecord.Layout.batchID))
     try writeRecords()

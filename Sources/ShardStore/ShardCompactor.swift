@@ -14,6 +14,17 @@ package enum CompactionFailure: Error, Sendable {
   case stopped
 }
 
+extension CompactionFailure: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .disk(let error): "\(error)"
+    case .damaged(let error): "rows \(error.rows) of shard \(error.shard): \(error.reason)"
+    case .recordDamaged(let shard): "a record of shard \(shard) cannot be read"
+    case .stopped: "stopped"
+    }
+  }
+}
+
 /// The new shard, sealed from its first byte on; in `new/` until it replaces the others.
 package struct ShardCompactor {
   private let opener: ShardOpener

@@ -86,11 +86,8 @@ extension Shard {
     let (logEnd, rowCount, lastSequence, chain) = state.withLock {
       ($0.logEnd, $0.rowCount, $0.lastSequence, $0.lastRecordCRC32C)
     }
-    let record = CommitRecord(
-      kind: .seal, byteCount: 0, previousCRC32C: chain, sequence: lastSequence,
-      firstRow: 0, rowCount: rowCount, durableRowCount: rowCount, committedAt: 0,
-      contentDigest: Digest128(high: 0, low: 0), bodySHA256: nil,
-      rowsCRC32C: table.fileCRC32C, batchID: "", payloadByteCount: 0, recordCRC32C: 0)
+    let record = CommitRecord.seal(
+      rowCount: rowCount, lastSequence: lastSequence, chain: chain, table: table)
     let payload = table.encoded(recordOverheadByteCount: CommitRecord.Layout.batchID)
     let bytes = record.encoded(identity: identity, payload: payload).bytes
     let log = try disk.openFile(layout.log, for: .readWrite)

@@ -138,7 +138,10 @@ package struct ShardVerifier {
 
   private func noteForeignFiles(_ result: inout ShardVerification) {
     let layout = opener.collection.shard(result.number)
-    let known = [layout.embeddings, layout.log, layout.index, layout.newIndex]
+    let known = [
+      layout.embeddings, layout.log, layout.index, layout.newIndex, layout.newEmbeddings,
+      layout.newLog,
+    ]
     let names = (try? opener.disk.names(inDirectory: layout.root)) ?? []
     for path in names.map({ layout.root + "/" + $0 }) where !known.contains(path) {
       result.notes.append("\(path) is not Ingot's and is left alone")

@@ -46,5 +46,8 @@ package struct ShardLayout: Sendable {
   package var embeddings: String { root + "/embeddings.npy" }
   package var log: String { root + "/commits.log" }
   package var index: String { root + "/ids.index" }
+  /// Where repairs write, before what they wrote was verified and gets its name.
   package var newIndex: String { root + "/.new-ids.index" }
+  package var newEmbeddings: String { root + "/.new-embeddings.npy" }
+  package var newLog: String { root + "/.new-commits.log" }
 }

@@ -26,6 +26,11 @@ extension DiskError {
     DiskError(operation: operation, path: path, code: ENOSPC)
   }
 
+  /// What was read back is not what was written.
+  package static func differs(_ path: String) -> DiskError {
+    DiskError(operation: "read back", path: path, code: EIO)
+  }
+
   package static func last(_ operation: String, _ path: String) -> DiskError {
     DiskError(operation: operation, path: path, code: errno)
   }

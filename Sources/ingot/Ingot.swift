@@ -10,7 +10,8 @@ struct Ingot: ParsableCommand {
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
     subcommands: [
-      ServeCommand.self, VerifyCommand.self, StatusCommand.self, BenchCommand.self,
+      ServeCommand.self, VerifyCommand.self, RebuildCommand.self, StatusCommand.self,
+      BenchCommand.self,
       FloorServerCommand.self,
     ])
 

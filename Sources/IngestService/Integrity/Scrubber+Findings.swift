@@ -19,6 +19,7 @@ extension Scrubber {
       // Kept by now; it follows from the log.
       shard.makeIndexAgain(in: collection.opener.collection, disk: collection.opener.disk)
     }
+    repairHeader(found, in: collection)
     state.change { state in
       state.verifiedAt[target] = now
       state.found[target] = found.damage
@@ -27,6 +28,21 @@ extension Scrubber {
       try catalog?.recordVerified(collection: collection.uuid, shard: found.number, at: now)
     } catch {
       logger.error("a verified shard cannot be recorded: \(error)")
+    }
+  }
+
+  /// The header of a sealed shard follows from its seal record; the file with the wrong one is kept by now.
+  private func repairHeader(_ found: ShardVerification, in collection: Collection) {
+    guard found.isSealed, found.damage.contains(where: { $0.rows.isEmpty }) else { return }
+    let repair = ShardRepair(collection.opener, number: found.number)
+    do throws(RepairFailure) {
+      guard try repair.headerIsWrong() else { return }
+      try repair.repairHeader()
+      logger.warning(
+        "\(collection.name), shard \(found.number): the header of embeddings.npy was made again")
+    } catch {
+      logger.error(
+        "\(collection.name), shard \(found.number): its header cannot be made again: \(error)")
     }
   }
 

@@ -1,0 +1,70 @@
+// A new catalog from all logs, and what only the old one knows. Part of StoreRebuilder.swift.
+
+internal import Catalog
+internal import ShardStore
+internal import SystemIO
+
+extension StoreRebuilder {
+  mutating func keepCatalogAside() throws(StoreProblem) {
+    do throws(DiskError) {
+      guard try disk.kind(of: layout.catalogFile) != nil else { return }
+      let aside = "\(layout.catalogFile).before-\(MonotonicTime.wallClockNanoseconds)"
+      for suffix in ["", "-wal", "-shm"]
+      where try disk.kind(of: layout.catalogFile + suffix) != nil {
+        try disk.rename(layout.catalogFile + suffix, to: aside + suffix)
+      }
+      report.keptCatalog = aside
+    } catch {
+      throw .disk(error)
+    }
+  }
+
+  /// Opens the store as a server would, which recovers its shards, makes indexes that are missing, and reads all
+  /// logs into the catalog; then adds what only the old catalog knows of shards that are lost.
+  mutating func fillCatalog(
+    lock: StoreLock, known: CatalogSnapshot?
+  ) throws(StoreProblem) {
+    var configuration = ServiceConfiguration()
+    configuration.compactsByItself = false
+    let service = try IngestService.open(
+      root: layout.root, configuration: configuration, lock: lock, logger: logger)
+    defer { service.close() }
+    for collection in service.collections {
+      for shard in collection.shards {
+        _ = shard.sortedIDs()
+        report.shardCount += 1
+        report.rowCount += shard.rowCount
+        report.batchCount += shard.readableRecords.count
+      }
+      carryOver(collection, from: known, to: service.catalog)
+    }
+    report.failures += service.collections.flatMap { collection in
+      collection.unusableShards.sorted { $0.key < $1.key }.map {
+        "collection \(collection.name), shard \(ShardIdentity.directoryName($0.key)): \($0.value)"
+      }
+    }
+  }
+
+  private mutating func carryOver(
+    _ collection: Collection, from known: CatalogSnapshot?, to catalog: Catalog?
+  ) {
+    guard let known, let catalog else { return }
+    do {
+      let replaced = Set(collection.shards.flatMap(\.replacedShards))
+      let present = Set(collection.shards.map(\.identity.number)).union(replaced)
+      for (number, position) in try known.positions(collection: collection.uuid)
+      where !present.contains(number) {
+        let batches = try known.batches(collection: collection.uuid, shard: number)
+        try catalog.apply([
+          Catalog.Page(
+            collection: collection.uuid, shard: number, batches: batches, position: position)
+        ])
+        report.failures.append(
+          "collection \(collection.name), shard \(ShardIdentity.directoryName(number)) is lost; "
+            + "its \(position.rowCount) rows are known by their ids")
+      }
+    } catch {
+      report.failures.append("the old catalog cannot be read: \(error)")
+    }
+  }
+}

@@ -11,6 +11,7 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, StatusCommand.self, BenchCommand.self,
+      ImportCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -37,4 +38,5 @@ extension ExitCode {
   static let damage = ExitCode(1)
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
+  static let inputUnusable = ExitCode(4)
 }

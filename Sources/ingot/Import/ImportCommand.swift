@@ -107,7 +107,11 @@ struct ImportCommand: ParsableCommand {
       case .store(let root, let configuration):
         try StoreTarget(root: root, configuration: configuration)
       case .server(let address, let policy):
-        ServerTarget(ServerClient(address, policy: policy))
+        ServerTarget(
+          ServerClient(address, policy: policy) { note in
+            // A progress bar may stand in the line.
+            printToStandardError((isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : "") + note)
+          })
       }
     let existing = try target.shape(of: collection)
     let found = try SourceFinder(idFiles: ids, firstID: firstId).find(sources)

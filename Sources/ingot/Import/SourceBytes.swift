@@ -16,8 +16,14 @@ protocol ByteStream: AnyObject {
 enum SourceFile {
   /// Opens a file for reading; symbolic links are followed.
   static func open(_ path: String) throws(Failure) -> any DiskFile {
-    let resolved = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
-    do throws(DiskError) { return try RealDisk().openFile(resolved, for: .read) } catch {
+    // RealDisk refuses links, which stand for damage in a store and are usual among sources.
+    guard let resolved = unsafe realpath(path, nil) else {
+      throw Failure("\(DiskError.last("open", path))", code: .couldNotRun)
+    }
+    defer { unsafe free(resolved) }
+    do throws(DiskError) {
+      return try RealDisk().openFile(unsafe String(cString: resolved), for: .read)
+    } catch {
       throw Failure("\(error)", code: .couldNotRun)
     }
   }

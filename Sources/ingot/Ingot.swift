@@ -11,7 +11,7 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, StatusCommand.self, BenchCommand.self,
-      ImportCommand.self,
+      ImportCommand.self, ScrubCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -39,4 +39,5 @@ extension ExitCode {
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
   static let inputUnusable = ExitCode(4)
+  static let interrupted = ExitCode(130)
 }

@@ -28,8 +28,9 @@ package struct ArrayForm: Sendable, Equatable {
     elementByteCount = type.byteCount
     isFortranOrder = header.fortranOrder
     self.type = type
-    guard header.elementCount?.multipliedReportingOverflow(by: max(1, type.byteCount)).overflow
-      == false
+    guard
+      header.elementCount?.multipliedReportingOverflow(by: max(1, type.byteCount)).overflow
+        == false
     else { throw .truncatedMember(member: name, expected: Int.max, found: 0) }
   }
 

@@ -11,7 +11,7 @@ final class CannedServer: Sendable {
 
   /// - Parameter answers: For one connection each, in their order; sent once a request has ended, in small pieces.
   init(_ answers: [[UInt8]]) throws {
-    number = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
@@ -23,6 +23,7 @@ final class CannedServer: Sendable {
       }
     }
     guard bound else { throw POSIXError(.EADDRNOTAVAIL) }
+    self.number = number
     port = UInt16(bigEndian: address.sin_port)
     self.answers = Mutex(answers)
     Thread.detachNewThread { [self] in serve() }
@@ -42,7 +43,7 @@ final class CannedServer: Sendable {
       // Borders between pieces fall everywhere.
       for start in stride(from: 0, to: answer.count, by: 7) {
         _ = answer[start..<min(start + 7, answer.count)].withUnsafeBytes {
-          send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue))
+          send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
         }
       }
       close(connection)

@@ -39,9 +39,9 @@ struct ImportCommand: ParsableCommand {
       source cannot be stored as it is; 64 an option is wrong. After 2 and 4, what was stored before stays.
 
       EXAMPLES:
-        ingot import --store ./ingot-data --collection clip --ids paths.txt embeddings.npy
+        ingot import --store ./data --collection clip --ids ids.txt rows.npy
         ingot import --url http://127.0.0.1:8080 --collection clip shards/
-        ingot import --store ./ingot-data --first-id 0 --convert float32 --dry-run float64.npy
+        ingot import --store ./data --first-id 0 --convert float32 rows.npy
       """)
 
   @Option(

@@ -10,8 +10,8 @@ struct Ingot: ParsableCommand {
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
     subcommands: [
-      ServeCommand.self, VerifyCommand.self, RebuildCommand.self, StatusCommand.self,
-      BenchCommand.self,
+      ServeCommand.self, VerifyCommand.self, ScrubCommand.self, RebuildCommand.self,
+      StatusCommand.self, ImportCommand.self, BenchCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -38,4 +38,6 @@ extension ExitCode {
   static let damage = ExitCode(1)
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
+  static let inputUnusable = ExitCode(4)
+  static let interrupted = ExitCode(130)
 }

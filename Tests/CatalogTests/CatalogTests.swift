@@ -147,7 +147,7 @@ final class CatalogFile: Sendable {
 
   @Test func refusesANewerSchema() throws {
     do { try Catalog(path: file.path).checkpoint() }
-    try file.sqlite("PRAGMA user_version = 2")
+    try file.sqlite("PRAGMA user_version = 3")
 
     #expect(throws: CatalogError.self) { _ = try Catalog(path: file.path) }
     #expect(throws: CatalogError.self) { _ = try CatalogSnapshot(path: file.path) }

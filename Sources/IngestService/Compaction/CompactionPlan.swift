@@ -4,7 +4,7 @@ internal import ShardStore
 internal import SystemIO
 
 /// Groups of shards; each becomes one shard.
-struct CompactionPlan: Sendable {
+package struct CompactionPlan: Sendable {
   struct Rules: Sendable {
     /// A shard with at least this share of dead rows is written anew.
     var deadPercent: Int
@@ -29,7 +29,7 @@ struct CompactionPlan: Sendable {
   }
 
   /// Numbers of shards, in their order.
-  private(set) var groups: [[Int]] = []
+  package private(set) var groups: [[Int]] = []
 
   /// - Parameter candidates: All shards in the order of their numbers; one that is lost is not compactable.
   init(_ candidates: [Candidate], rules: Rules) {

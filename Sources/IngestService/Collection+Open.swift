@@ -97,7 +97,9 @@ extension Collection {
       unusable[number] = nil
       try ShardWriter.removeShard(number, in: opener.collection, disk: opener.disk)
     }
-    let lastKnown = max(numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1)
+    // The number of a shard that was replaced is not given out again: the next start would remove it.
+    let lastKnown = max(
+      numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1, replaced.max() ?? -1)
     for number in catalogRowCounts.keys.sorted()
     where !numbers.contains(number) && !replaced.contains(number) {
       unusable[number] = "the shard is missing"

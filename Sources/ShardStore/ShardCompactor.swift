@@ -69,7 +69,7 @@ package struct ShardCompactor {
     var output = try CompactedShard(
       identity: opener.identity(number), geometry: opener.geometry, layout: layout,
       disk: opener.disk)
-    try output.begin(replacing: sources.map(\.shard.identity.number), first: firstSequence)
+    try output.begin(replacing: replacedNumbers, first: firstSequence)
     for source in sources { try copy(source, into: &output) }
     try output.finish()
     do throws(DiskError) {
@@ -78,6 +78,11 @@ package struct ShardCompactor {
     } catch {
       throw .disk(error)
     }
+  }
+
+  /// Also those that the sources replaced themselves: their numbers are missing for good, and not lost.
+  private var replacedNumbers: [Int] {
+    Set(sources.flatMap { [$0.shard.identity.number] + $0.shard.replacedShards }).sorted()
   }
 
   private var firstSequence: Int { sources[0].shard.summary.firstSequence }

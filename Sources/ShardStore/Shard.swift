@@ -104,6 +104,8 @@ package final class Shard: Sendable {
     package var firstSequence: Int
     package var lastSequence: Int
     package var logEnd: Int
+    /// Of the last batch; by the chain it stands for everything before.
+    package var lastRecordCRC32C: UInt32
     package var damage: [Damage]
   }
 
@@ -112,7 +114,7 @@ package final class Shard: Sendable {
       var summary = Summary(
         number: identity.number, rowCount: state.rowCount, isSealed: false, fileCRC32C: nil,
         firstSequence: state.firstSequence, lastSequence: state.lastSequence,
-        logEnd: state.logEnd, damage: state.damage)
+        logEnd: state.logEnd, lastRecordCRC32C: state.lastRecordCRC32C, damage: state.damage)
       if case .sealed(let sealed) = state.phase {
         summary.isSealed = true
         summary.fileCRC32C = sealed.table.fileCRC32C

@@ -11,7 +11,7 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, ScrubCommand.self, RebuildCommand.self,
-      StatusCommand.self, ImportCommand.self, BenchCommand.self,
+      StatusCommand.self, ImportCommand.self, BackupCommand.self, BenchCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -39,5 +39,7 @@ extension ExitCode {
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
   static let inputUnusable = ExitCode(4)
+  static let conflict = ExitCode(5)
+  /// As a shell says it of SIGINT.
   static let interrupted = ExitCode(130)
 }

@@ -209,10 +209,14 @@ def kill_after(seconds, store, copy, *flags):
 
 
 def seconds_of(store, copy, *flags):
-    began = time.monotonic()
-    summary_of(backup(store, copy, *flags))
-    shutil.rmtree(copy)
-    return time.monotonic() - began
+    """How long a first copy takes, at least."""
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        summary_of(backup(store, copy, *flags))
+        seconds.append(time.monotonic() - began)
+        shutil.rmtree(copy)
+    return min(seconds)
 
 
 def test_first_copy_that_was_killed_is_no_store_until_it_is_repeated(stopped, copy):
@@ -238,9 +242,13 @@ def test_later_copy_that_was_killed_is_a_valid_earlier_state(launch, copy, serve
         writers.wait_for(20)
         summary_of(backup(server.store, copy))
         before, killed = writers.acknowledged(), 0
-        for step in range(12):
+        began = time.monotonic()
+        summary_of(backup(server.store, copy, "--no-hard-links"))
+        seconds = time.monotonic() - began
+        for step in range(14):
             writers.wait_for(30)
-            killed += kill_after(0.02 * (step + 1), server.store, copy, "--no-hard-links")
+            killed += kill_after(
+                seconds * (step % 7 + 1) / 8, server.store, copy, "--no-hard-links")
             found = verify(copy)
             assert found.returncode == OK, found.stdout
         summary_of(backup(server.store, copy))

@@ -10,6 +10,7 @@ import requests
 from embedding_reader import EmbeddingReader
 
 from client import Client, load, rows_of, same_bits, shard_file, shard_files
+from server_process import ServerProcess
 
 DIMENSION = 96
 HEADER = 128
@@ -19,16 +20,24 @@ def path_of(shard=0, collection="default"):
     return f"/files/{collection}/{shard:06d}.npy"
 
 
-@pytest.fixture
-def filled(launch):
-    """A server with several sealed shards and an open one; with all rows in order."""
-    server = launch("--shard-bytes", "256KiB")
+def fill(server):
+    """Several sealed shards and an open one; gives all rows in order."""
     client = Client(server.url)
     batches = [rows_of(77, DIMENSION, seed) for seed in range(30)]
     for seed, rows in enumerate(batches):
         client.append([f"{seed}/{index}" for index in range(77)], rows)
     assert len(shard_files(server.store)) > 3
-    return server, client, np.concatenate(batches)
+    return np.concatenate(batches)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A server that no test changes."""
+    server = ServerProcess(
+        tmp_path_factory.mktemp("files") / "store", "--shard-bytes", "256KiB").start()
+    rows = fill(server)
+    yield server, Client(server.url), rows
+    assert server.terminate() == 0
 
 
 # The index
@@ -261,8 +270,9 @@ def flip(path, offset):
         file.write(bytes([byte ^ 1]))
 
 
-def test_damaged_rows_never_leave_and_the_cut_is_visible(filled):
-    server, _, _ = filled
+def test_damaged_rows_never_leave_and_the_cut_is_visible(launch):
+    server = launch("--shard-bytes", "256KiB")
+    fill(server)
     assert server.terminate() == 0
     path = shard_file(server.store, 1)
     good = path.read_bytes()

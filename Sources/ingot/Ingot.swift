@@ -11,7 +11,8 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, ScrubCommand.self, RebuildCommand.self,
-      StatusCommand.self, ImportCommand.self, BenchCommand.self,
+      StatusCommand.self, ImportCommand.self, SalvageCommand.self,
+      BenchCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -39,5 +40,6 @@ extension ExitCode {
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
   static let inputUnusable = ExitCode(4)
+  static let conflict = ExitCode(5)
   static let interrupted = ExitCode(130)
 }

@@ -42,18 +42,7 @@ package struct RecoveredRows: Sendable {
   package consuming func only(_ places: [Int]) -> RecoveredRows? {
     guard let ids else { return nil }
     if places.count == count { return self }
-    var builder = IDList.Builder(expecting: places.count)
-    for place in places { builder.append(checked: ids[place]) }
-    guard let list = try? builder.finish() else { return nil }
     buffer.keep(places, rowStride: rowStride)
-    return RecoveredRows(buffer: buffer, rowStride: rowStride, ids: list)
-  }
-}
-
-extension IDList.Builder {
-  /// Adds an id that was in a list or a spool.
-  mutating func append(checked id: ArraySlice<UInt8>) {
-    let isAppended: ()? = unsafe id.withUnsafeBytes { try? unsafe append(validUTF8: $0) }
-    precondition(isAppended != nil, "the id was checked before")
+    return RecoveredRows(buffer: buffer, rowStride: rowStride, ids: ids.selecting(places))
   }
 }

@@ -41,8 +41,7 @@ package struct RowNaming {
         namelessRowCount += 1
       }
     }
-    guard let list = try? ids.finish() else { preconditionFailure("a spool has no id twice") }
-    return RecoveredRows(piece, places: places, ids: list)
+    return RecoveredRows(piece, places: places, ids: ids.finishWithRepetitions())
   }
 
   /// The ids behind the last row that could be read.
@@ -66,5 +65,13 @@ package struct RowNaming {
     guard let found = ahead, found.row == row else { return nil }
     ahead = try reader.next()
     return found.id
+  }
+}
+
+extension IDList.Builder {
+  /// Adds an id that was in a spool.
+  fileprivate mutating func append(checked id: ArraySlice<UInt8>) {
+    let isAppended: ()? = unsafe id.withUnsafeBytes { try? unsafe append(validUTF8: $0) }
+    precondition(isAppended != nil, "the id was checked before")
   }
 }

@@ -31,9 +31,7 @@ struct SalvageIDs {
   /// - Parameter wholeRowCount: As many ids are needed, unless a query says which row each belongs to.
   func spool(wholeRowCount: Int) throws -> IDSpool {
     let temporary = FileManager.default.temporaryDirectory.path
-    var spool = try IDSpool(
-      inDirectory: temporary.count > 1 && temporary.hasSuffix("/")
-        ? String(temporary.dropLast()) : temporary)
+    var spool = IDSpool(inDirectory: temporary)
     var isMapped = false
     switch source {
     case .lines(let path): try read(lines: path, into: &spool)
@@ -114,16 +112,12 @@ extension IDSpoolProblem {
   fileprivate func text(_ place: String, _ number: Int) -> String {
     let start = "\(place) \(number)"
     switch self {
-    case .empty: return "\(start) is empty, expected an id of 1 to 512 bytes"
-    case .tooLong(_, let byteCount):
-      return "\(start) has \(byteCount) bytes, expected an id of 1 to 512 bytes"
-    case .notUTF8: return "\(start) is not UTF-8"
-    case .duplicate(_, let first, let id):
+    case .flaw(let flaw): return "\(start) \(flaw)"
+    case .duplicate(let first, let id):
       return "\(start) repeats the id '\(id)', which \(place) \(first) has: an id has one row"
-    case .lineBreak: return "\(start) is an id with a line break; lists have one id on each line"
-    case .outOfOrder(_, let row, let previous) where row == previous:
+    case .outOfOrder(let row, let previous) where row == previous:
       return "\(start) has the row index \(row) as the one before it: an index has one id"
-    case .outOfOrder(_, let row, let previous):
+    case .outOfOrder(let row, let previous):
       return "\(start) has the row index \(row) behind \(previous); add 'order by' to the query"
     case .disk(let error): return "\(error)"
     }

@@ -26,8 +26,8 @@ final class StoreTarget: SalvageTarget {
   private let collection: Collection
   private let layout: SalvageLayout
   private let rule: ConflictRule
-  /// Nothing is looked up in a collection that had no rows.
-  private let wasEmpty: Bool
+  /// What was there before; nil when nothing was.
+  private let before: IDLookup?
   private var outcome: StoreOutcome
   private var conflicts: (count: Int, ids: [String]) = (0, [])
   private let progress = Monitor(Progress())
@@ -51,7 +51,8 @@ final class StoreTarget: SalvageTarget {
       throw Failure(
         ingest: error, doing: "rows of dimension \(layout.dimension) and \(layout.dtype.name)")
     }
-    wasEmpty = collection.rowCount == 0 && collection.unusableShards.isEmpty
+    let wasEmpty = collection.rowCount == 0 && collection.unusableShards.isEmpty
+    before = wasEmpty ? nil : IDLookup(collection)
     self.layout = layout
     self.rule = rule
     outcome = StoreOutcome(root: root, collection: name)
@@ -59,11 +60,11 @@ final class StoreTarget: SalvageTarget {
 
   // MARK: - Before the first row is written
 
-  var looksFirst: Bool { rule == .error && !wasEmpty }
+  var looksFirst: Bool { rule == .error && before != nil }
 
   func look(_ rows: RecoveredRows) throws {
     guard let ids = rows.ids else { return }
-    let there = (0..<ids.count).filter { isThere(ids[$0]) }
+    let there = find(ids, areThere: true)
     guard !there.isEmpty, try !isStored(rows) else { return }
     conflicts.count += there.count
     conflicts.ids += there.prefix(Self.shownIDCount - conflicts.ids.count).map { ids.string($0) }
@@ -77,8 +78,12 @@ final class StoreTarget: SalvageTarget {
         + "choose --on-conflict keep or --on-conflict replace", code: .conflict)
   }
 
-  private func isThere(_ id: ArraySlice<UInt8>) -> Bool {
-    if case .row = collection.find(Array(id)) { true } else { false }
+  /// The places of ids that had a row which is served, or that had none.
+  private func find(_ ids: IDList, areThere: Bool) -> [Int] {
+    guard let findings = before?.find(ids) else { return [] }
+    return findings.indices.filter {
+      if case .row = findings[$0] { areThere } else { !areThere }
+    }
   }
 
   // MARK: - Rows
@@ -86,16 +91,16 @@ final class StoreTarget: SalvageTarget {
   func take(_ rows: RecoveredRows) throws {
     try throwFailure()
     guard let ids = rows.ids, ids.count > 0 else { return }
-    if try !wasEmpty && isStored(rows) {
+    if try before != nil && isStored(rows) {
       outcome.repeatedRowCount += ids.count
       return
     }
     let batchID = Self.batchID(rows)
-    guard rule == .keep, !wasEmpty else {
+    guard rule == .keep, before != nil else {
       try append(rows, batchID)
       return
     }
-    let places = (0..<ids.count).filter { !isThere(ids[$0]) }
+    let places = find(ids, areThere: false)
     outcome.skippedRowCount += ids.count - places.count
     if !places.isEmpty, let rest = rows.only(places) { try append(rest, batchID) }
   }

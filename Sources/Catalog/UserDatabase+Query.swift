@@ -3,10 +3,12 @@
 internal import GRDBSQLite
 
 extension UserDatabase {
-  /// Compiles a query and makes sure that it is one and that it reads.
+  /// Compiles a query and makes sure that it is one, that it reads, and that it has the columns that are wanted.
   ///
   /// - Returns: to be finalized by the caller.
-  func prepare(_ sql: String) throws(UserDatabaseError) -> OpaquePointer {
+  func prepare(
+    _ sql: String, columnCounts: ClosedRange<Int>
+  ) throws(UserDatabaseError) -> OpaquePointer {
     let bytes = Array(sql.utf8CString)
     let (first, rest) = try unsafe compile(bytes, from: 0)
     guard let statement = unsafe first else { throw .query("the query is empty") }
@@ -19,6 +21,10 @@ extension UserDatabase {
       if let second = unsafe second {
         unsafe _ = sqlite3_finalize(second)
         throw .severalStatements
+      }
+      let columnCount = unsafe Int(sqlite3_column_count(statement))
+      guard columnCounts.contains(columnCount) else {
+        throw .columnCount(found: columnCount, expected: columnCounts)
       }
     } catch {
       unsafe _ = sqlite3_finalize(statement)
@@ -87,11 +93,11 @@ extension UserDatabaseError: CustomStringConvertible {
     case .notReading(let reason):
       "the query is refused: only SELECT is allowed, the database is never changed (\(reason))"
     case .severalStatements: "the query is refused: it is more than one statement"
-    case .columnCount(let found, let expected):
-      "the query has \(found) columns, expected "
-        + (expected.count == 1
-          ? "\(expected.lowerBound)" : "\(expected.lowerBound) or \(expected.upperBound)")
-        + ": the id, then the index of its row where there are two"
+    case .columnCount(let found, 1...1): "the query has \(found) columns, expected one, the id"
+    case .columnCount(let found, 2...2):
+      "the query has \(found) columns, expected two, id and row index"
+    case .columnCount(let found, _):
+      "the query has \(found) columns, expected the id, and where there are two, the row index"
     case .value(let number, 1, let found):
       "answer \(number) of the query has \(found) as its id, expected text or an integer"
     case .value(let number, _, let found):

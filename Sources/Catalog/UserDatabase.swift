@@ -65,6 +65,14 @@ package final class UserDatabase {
     package let hasIndex: Bool
   }
 
+  /// Throws what ``forEach(_:columnCounts:_:)`` would throw of the query itself.
+  package func check(
+    _ sql: String, columnCounts: ClosedRange<Int>
+  ) throws(UserDatabaseError) {
+    let statement = try unsafe prepare(sql, columnCounts: columnCounts)
+    unsafe _ = sqlite3_finalize(statement)
+  }
+
   /// Goes through the answers of a query, which are never held together.
   ///
   /// - Parameters:
@@ -73,12 +81,9 @@ package final class UserDatabase {
   package func forEach(
     _ sql: String, columnCounts: ClosedRange<Int>, _ body: (Entry) throws -> Void
   ) throws {
-    let statement = try unsafe prepare(sql)
+    let statement = try unsafe prepare(sql, columnCounts: columnCounts)
     defer { unsafe _ = sqlite3_finalize(statement) }
-    let columnCount = unsafe Int(sqlite3_column_count(statement))
-    guard columnCounts.contains(columnCount) else {
-      throw UserDatabaseError.columnCount(found: columnCount, expected: columnCounts)
-    }
+    let columnCount = unsafe sqlite3_column_count(statement)
     var number = 0
     while true {
       switch unsafe sqlite3_step(statement) {

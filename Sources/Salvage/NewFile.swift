@@ -44,6 +44,12 @@ package final class NewFile {
     if pending.count >= Self.pendingByteCountMax { try flush() }
   }
 
+  /// Adds an id as a line of a list.
+  package func append(line id: ArraySlice<UInt8>) throws(DiskError) {
+    try append(id)
+    try append(CollectionOfOne(UInt8(ascii: "\n")))
+  }
+
   /// Adds a large piece.
   package func append(rows: UnsafeRawBufferPointer) throws(DiskError) {
     try flush()

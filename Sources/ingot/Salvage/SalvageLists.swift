@@ -14,17 +14,11 @@ final class SalvageLists {
     self.kept = if let kept { try NewFile(kept, replaces: true) } else { nil }
   }
 
-  func lose(_ id: ArraySlice<UInt8>) throws(DiskError) {
-    try lost?.append(id)
-    try lost?.append(CollectionOfOne(UInt8(ascii: "\n")))
-  }
+  func lose(_ id: ArraySlice<UInt8>) throws(DiskError) { try lost?.append(line: id) }
 
   func keep(_ ids: IDList) throws(DiskError) {
     guard let kept else { return }
-    for row in 0..<ids.count {
-      try kept.append(ids[row])
-      try kept.append(CollectionOfOne(UInt8(ascii: "\n")))
-    }
+    for row in 0..<ids.count { try kept.append(line: ids[row]) }
   }
 
   func publish() throws(DiskError) {

@@ -135,8 +135,9 @@ package final class UserDatabase {
 
   func failure(_ code: Int32) -> UserDatabaseError {
     let text = unsafe Self.message(connection)
+    // What the authorizer refuses within a statement comes as a plain error with this text.
+    if text.hasPrefix("not authorized") { return .notReading(text) }
     switch code & 0xFF {
-    case SQLITE_AUTH: return .notReading(text)
     case SQLITE_NOTADB, SQLITE_CORRUPT: return .notADatabase(path, text)
     case SQLITE_CANTOPEN, SQLITE_IOERR, SQLITE_BUSY, SQLITE_READONLY:
       return .cannotOpen(path, text)

@@ -129,6 +129,8 @@ struct SalvageCommand: ParsableCommand {
   }
 
   func run() throws {
+    // A limit on the size of files is an error that is told, not the end of the process.
+    _ = signal(SIGXFSZ, SIG_IGN)
     let report = try SalvageRun(self).run()
     print(json ? try report.json : report.text, terminator: "")
     if intoStore == nil, out == nil, report.counts.lostRowCount > 0 { throw ExitCode.damage }

@@ -99,7 +99,10 @@ let package = Package(
     .testTarget(
       name: "SalvageTests", dependencies: ["Salvage", "ShardStore", "SystemIO"],
       swiftSettings: commonSettings),
-    .testTarget(name: "CatalogTests", dependencies: ["Catalog"], swiftSettings: commonSettings),
+    .testTarget(
+      name: "CatalogTests",
+      dependencies: ["Catalog", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: commonSettings),
     .testTarget(
       name: "IngestServiceTests",
       dependencies: [

@@ -44,11 +44,12 @@ package struct IDSpool {
   }
 
   private mutating func keep(_ id: UnsafeRawBufferPointer, row: Int) {
-    for shift in stride(from: 0, to: 64, by: 8) {
-      pending.append(UInt8(truncatingIfNeeded: row >> shift))
+    unsafe withUnsafeBytes(of: UInt64(row).littleEndian) {
+      unsafe pending.append(contentsOf: $0)
     }
-    pending.append(UInt8(truncatingIfNeeded: id.count))
-    pending.append(UInt8(truncatingIfNeeded: id.count >> 8))
+    unsafe withUnsafeBytes(of: UInt16(id.count).littleEndian) {
+      unsafe pending.append(contentsOf: $0)
+    }
     unsafe pending.append(contentsOf: id)
   }
 

@@ -46,8 +46,9 @@ package final class NewFile {
 
   /// Adds an id as a line of a list.
   package func append(line id: ArraySlice<UInt8>) throws(DiskError) {
-    try append(id)
-    try append(CollectionOfOne(UInt8(ascii: "\n")))
+    pending += id
+    pending.append(UInt8(ascii: "\n"))
+    if pending.count >= Self.pendingByteCountMax { try flush() }
   }
 
   /// Adds a large piece.

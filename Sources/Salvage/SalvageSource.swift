@@ -12,6 +12,7 @@ package final class SalvageSource: Sendable {
   let keepsZeros: Bool
 
   private static let scanByteCount = 1 << 20
+  private static let usualHeadByteCount = 128
 
   /// Opens a file, reads its header, and searches the end of what is not zero.
   ///
@@ -27,8 +28,7 @@ package final class SalvageSource: Sendable {
     do throws(DiskError) {
       file = try disk.openFile(path, for: .read)
       byteCount = try file.byteCount()
-      head = try file.read(
-        offset: 0, byteCount: min(byteCount, SalvageLayout.headByteCountMax))
+      head = try Self.head(of: file, fileByteCount: byteCount)
     } catch {
       throw .disk(error)
     }
@@ -43,5 +43,17 @@ package final class SalvageSource: Sendable {
     self.path = path
     self.file = file
     self.keepsZeros = keepsZeros
+  }
+
+  /// As much as a header can take, or less when only the rows behind it cannot be read.
+  private static func head(
+    of file: any DiskFile, fileByteCount: Int
+  ) throws(DiskError) -> [UInt8] {
+    for byteCount in [SalvageLayout.headByteCountMax, 4096, 512] {
+      if let head = try? file.read(offset: 0, byteCount: min(fileByteCount, byteCount)) {
+        return head
+      }
+    }
+    return try file.read(offset: 0, byteCount: min(fileByteCount, usualHeadByteCount))
   }
 }

@@ -3,6 +3,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -313,6 +314,14 @@ def test_running_it_again_stores_nothing_twice(tmp_path, incident):
     assert len(all_rows(store)) == 300
 
 
+def test_full_disk_is_told_before_anything_is_lost(tmp_path, incident):
+    store = tmp_path / "store"
+    found = salvage(*into(incident, store, "--disk-reserve", "1000TiB"))
+    assert found.returncode == COULD_NOT_RUN and "make room and run again" in found.stderr
+    assert report_of(*into(incident, store))["stored_rows"] == 300
+    assert same_bits(all_rows(store), incident.truth)
+
+
 def test_killed_half_way_it_goes_on_where_it_was(tmp_path):
     incident = Incident(tmp_path / "accident", claimed=9000, saved=8000)
     store = tmp_path / "store"
@@ -332,6 +341,21 @@ def test_killed_half_way_it_goes_on_where_it_was(tmp_path):
     assert report["stored_rows"] + report["repeated_rows"] == 8000
     assert same_bits(all_rows(store), incident.truth)
     assert verify(store).returncode == OK
+
+
+def test_rows_that_were_lost_since_are_stored_again(tmp_path, incident, launch):
+    """Shards of 64 rows, of which one is gone: what it held comes back from the file that it came from."""
+    store = tmp_path / "store"
+    report_of(*into(incident, store, "--batch-rows", 64, "--shard-bytes", "4KiB"))
+    shutil.rmtree(shard_files(store, "clip")[1].parent)
+
+    report = report_of(*into(incident, store, "--batch-rows", 64))
+
+    assert (report["stored_rows"], report["repeated_rows"]) == (64, 236)
+    client = Client(launch(store=store).url, "clip")
+    fetched = client.fetch([path_of(index) for index in range(300)]).json()
+    assert not fetched.get("missing")
+    assert same_bits(client.row(path_of(100)), incident.truth[100])
 
 
 @pytest.fixture
@@ -454,6 +478,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     (["--dtype", "float64"], "--dtype"),
     (["--dimension", "0"], "--dimension"),
     (["--on-conflict", "ask"], "on-conflict"),
+    (["--shard-bytes", "1MiB"], "--into-store"),
+    (["--into-store", "s", "--ids", "i", "--disk-reserve", "some"], "--disk-reserve"),
 ])
 def test_bad_setting_exits_64_and_is_named(incident, arguments, says):
     found = salvage(incident.file, *arguments)

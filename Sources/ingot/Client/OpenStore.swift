@@ -1,4 +1,5 @@
-// Opens a store for a command, as `ingot serve` does. Used by `ingot salvage` and `ingot reconcile`.
+// Opens a store for a command, as `ingot serve` does. Used by `ingot salvage` and `ingot reconcile`; the options of
+// commands that write to one, also by `ingot import`.
 
 import ArgumentParser
 import IngestService
@@ -9,7 +10,9 @@ extension IngestService {
   /// Locks, opens and recovers a store.
   ///
   /// - Parameter creates: Makes a store when there is none.
-  static func openForCommand(root: String, creates: Bool) throws -> IngestService {
+  static func openForCommand(
+    root: String, creates: Bool, configuration: ServiceConfiguration = ServiceConfiguration()
+  ) throws -> IngestService {
     let isThere: Bool
     do throws(DiskError) { isThere = try RealDisk().kind(of: root + "/store.json") != nil } catch {
       throw Failure("\(error)", code: .couldNotRun)
@@ -22,31 +25,34 @@ extension IngestService {
     do throws(StoreProblem) {
       let lock = try IngestService.lock(root: root)
       return try IngestService.open(
-        root: root, configuration: ServiceConfiguration(), lock: lock, logger: logger)
+        root: root, configuration: configuration, lock: lock, logger: logger)
     } catch {
       throw Failure(error)
     }
   }
 }
 
-extension Failure {
-  /// - Parameter doing: What was to be stored or read.
-  init(ingest error: IngestError, doing: String) {
-    switch error {
-    case .diskFull(let needed, let free, let reason):
-      self.init(
-        "the disk is full (\(reason)): \(needed) bytes are needed, \(free) are free; what was stored is kept; "
-          + "make room and run the same command again", code: .couldNotRun)
-    case .shapeDiffers(let expected, let found):
-      self.init("the collection expects \(expected), found \(found)", code: .inputUnusable)
-    case .collectionDiffers(let text):
-      self.init("\(text), found \(doing); give another --collection", code: .inputUnusable)
-    case .storageFailed(let text):
-      self.init(
-        "\(doing) could not be stored or read: \(text); what was stored is kept; run the same command again",
-        code: .couldNotRun)
-    case .inFlightLimit, .keyReused, .draining, .collectionUnknown, .collectionNameInvalid:
-      self.init("\(doing) was refused: \(error)", code: .couldNotRun)
+extension ServiceConfiguration {
+  /// From the options of a command that writes to a store.
+  init(shardBytes: String?, diskReserve: String?) throws(ValidationError) {
+    self.init()
+    if let size = try Self.size("--shard-bytes", shardBytes, in: 4096...(1 << 40)) {
+      shardByteCount = size
     }
+    if let size = try Self.size("--disk-reserve", diskReserve, in: 0...(1 << 50)) {
+      diskReserveByteCount = size
+    }
+  }
+
+  private static func size(
+    _ option: String, _ text: String?, in range: ClosedRange<Int>
+  ) throws(ValidationError) -> Int? {
+    guard let text else { return nil }
+    guard let value = ByteCountText.parse(text), range.contains(value) else {
+      throw ValidationError(
+        "\(option) takes a size from \(range.lowerBound) to \(range.upperBound), such as 256MiB, not "
+          + "'\(text)'")
+    }
+    return value
   }
 }

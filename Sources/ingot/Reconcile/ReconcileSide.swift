@@ -51,7 +51,7 @@ final class StoreSide: ReconcileSide {
         .there(position: firstPositions[shard.identity.number].map { $0 + row })
       case .damaged: .quarantined
       case .deleted: .deleted
-      case .unknown: .missing
+      case .unknown, .lost: .missing
       }
     }
   }

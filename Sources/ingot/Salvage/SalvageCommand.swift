@@ -53,6 +53,11 @@ struct SalvageCommand: ParsableCommand {
   var collection = "default"
   @Option(help: ArgumentHelp("What to do with ids that are there: keep, replace or error."))
   var onConflict = ConflictRule.error
+  @Option(help: ArgumentHelp("Rows of one shard file. Default 256MiB.", valueName: "SIZE"))
+  var shardBytes: String?
+  @Option(
+    help: ArgumentHelp("Free disk space that is left. Default 512MiB.", valueName: "SIZE"))
+  var diskReserve: String?
   @Option(help: ArgumentHelp("New .npy that takes the rows.", valueName: "GOOD.npy"))
   var out: String?
   @Flag(help: "Replaces GOOD.npy when it is there.")
@@ -109,6 +114,10 @@ struct SalvageCommand: ParsableCommand {
       throw ValidationError(
         "--collection: '\(collection)' is no name: 1 to 63 of a-z, 0-9, '.', '_' and '-'")
     }
+    guard intoStore != nil || (shardBytes == nil && diskReserve == nil) else {
+      throw ValidationError("--shard-bytes and --disk-reserve are for --into-store")
+    }
+    _ = try serviceConfiguration()
     guard dtype == nil || parsedDtype != nil else {
       throw ValidationError("--dtype: '\(dtype ?? "")' is neither float32 nor float16")
     }
@@ -118,6 +127,10 @@ struct SalvageCommand: ParsableCommand {
     ] where value.map({ $0 < least }) ?? false {
       throw ValidationError("\(flag) is \(value ?? 0), expected \(least) or more")
     }
+  }
+
+  func serviceConfiguration() throws(ValidationError) -> ServiceConfiguration {
+    try ServiceConfiguration(shardBytes: shardBytes, diskReserve: diskReserve)
   }
 
   private var parsedDtype: Dtype? {

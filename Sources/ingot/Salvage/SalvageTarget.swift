@@ -1,4 +1,4 @@
-// Where rows that come back can go: nowhere, into a file, or into a store (StoreTarget.swift).
+// Where rows that come back can go: nowhere, into a file, or into a store (StoreSalvageTarget.swift).
 
 import Salvage
 import SystemIO
@@ -38,7 +38,7 @@ final class NoTarget: SalvageTarget {
 }
 
 /// A new .npy.
-final class FileTarget: SalvageTarget {
+final class FileSalvageTarget: SalvageTarget {
   private let path: String
   private let output: NumPyOutput
 
@@ -63,9 +63,10 @@ final class FileTarget: SalvageTarget {
 
 extension SalvageCommand {
   func target(_ layout: SalvageLayout) throws -> any SalvageTarget {
-    if let out { return try FileTarget(out, layout: layout, replaces: force) }
+    if let out { return try FileSalvageTarget(out, layout: layout, replaces: force) }
     guard let intoStore else { return NoTarget() }
-    return try StoreTarget(
-      root: intoStore, collection: collection, layout: layout, rule: onConflict)
+    return try StoreSalvageTarget(
+      root: intoStore, configuration: serviceConfiguration(), collection: collection,
+      layout: layout, rule: onConflict)
   }
 }

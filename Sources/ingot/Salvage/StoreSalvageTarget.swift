@@ -21,7 +21,7 @@ struct StoreOutcome {
 }
 
 /// Owns the store while it takes rows.
-final class StoreTarget: SalvageTarget {
+final class StoreSalvageTarget: SalvageTarget {
   private let service: IngestService
   private let collection: Collection
   private let layout: SalvageLayout
@@ -40,16 +40,22 @@ final class StoreTarget: SalvageTarget {
 
   private static let shownIDCount = 5
 
-  init(root: String, collection name: String, layout: SalvageLayout, rule: ConflictRule) throws {
-    service = try IngestService.openForCommand(root: root, creates: true)
+  init(
+    root: String, configuration: ServiceConfiguration, collection name: String,
+    layout: SalvageLayout, rule: ConflictRule
+  ) throws {
+    service = try IngestService.openForCommand(
+      root: root, creates: true, configuration: configuration)
     do throws(IngestError) {
       collection = try service.createCollection(
         name, dimension: layout.dimension, dtype: layout.dtype
       ).collection
     } catch {
       service.close()
+      guard case .collectionDiffers(let reason) = error else { throw Failure(error) }
       throw Failure(
-        ingest: error, doing: "rows of dimension \(layout.dimension) and \(layout.dtype.name)")
+        "\(reason), and the rows have \(layout.dimension) and \(layout.dtype.name); give another --collection",
+        code: .inputUnusable)
     }
     let wasEmpty = collection.rowCount == 0 && collection.unusableShards.isEmpty
     before = wasEmpty ? nil : IDLookup(collection)
@@ -64,7 +70,7 @@ final class StoreTarget: SalvageTarget {
 
   func look(_ rows: RecoveredRows) throws {
     guard let ids = rows.ids else { return }
-    let there = find(ids, areThere: true)
+    let there = places(of: ids, .served)
     guard !there.isEmpty, try !isStored(rows) else { return }
     conflicts.count += there.count
     conflicts.ids += there.prefix(Self.shownIDCount - conflicts.ids.count).map { ids.string($0) }
@@ -78,11 +84,18 @@ final class StoreTarget: SalvageTarget {
         + "choose --on-conflict keep or --on-conflict replace", code: .conflict)
   }
 
-  /// The places of ids that had a row which is served, or that had none.
-  private func find(_ ids: IDList, areThere: Bool) -> [Int] {
+  /// What the collection had of an id.
+  private enum Before { case served, damaged, absent }
+
+  /// The places of the ids of which the collection had this.
+  private func places(of ids: IDList, _ wanted: Before) -> [Int] {
     guard let findings = before?.find(ids) else { return [] }
     return findings.indices.filter {
-      if case .row = findings[$0] { areThere } else { !areThere }
+      switch findings[$0] {
+      case .row: wanted == .served
+      case .damaged, .lost: wanted == .damaged
+      case .deleted, .unknown: wanted == .absent
+      }
     }
   }
 
@@ -92,7 +105,10 @@ final class StoreTarget: SalvageTarget {
     try throwFailure()
     guard let ids = rows.ids, ids.count > 0 else { return }
     if try before != nil && isStored(rows) {
-      outcome.repeatedRowCount += ids.count
+      // What was damaged since is stored again, by the same file that it came from.
+      let damaged = places(of: ids, .damaged)
+      outcome.repeatedRowCount += ids.count - damaged.count
+      if !damaged.isEmpty, let rest = rows.only(damaged) { try append(rest, nil) }
       return
     }
     let batchID = Self.batchID(rows)
@@ -100,12 +116,14 @@ final class StoreTarget: SalvageTarget {
       try append(rows, batchID)
       return
     }
-    let places = find(ids, areThere: false)
-    outcome.skippedRowCount += ids.count - places.count
-    if !places.isEmpty, let rest = rows.only(places) { try append(rest, batchID) }
+    let served = Set(places(of: ids, .served))
+    outcome.skippedRowCount += served.count
+    let rest = (0..<ids.count).filter { !served.contains($0) }
+    if !rest.isEmpty, let rows = rows.only(rest) { try append(rows, batchID) }
   }
 
-  private func append(_ rows: RecoveredRows, _ batchID: String) throws {
+  /// - Parameter batchID: Nil for rows that are stored again, which is told from what became of them.
+  private func append(_ rows: RecoveredRows, _ batchID: String?) throws {
     guard let ids = rows.ids else { return }
     let batch = unsafe Batch(
       ids: ids, dimension: layout.dimension, dtype: layout.dtype, rows: rows.bytes, bodySHA256: nil,
@@ -114,7 +132,7 @@ final class StoreTarget: SalvageTarget {
     do throws(IngestError) {
       permit = try service.admission.admit(byteCount: batch.byteCount)
     } catch {
-      throw Failure(ingest: error, doing: "a batch")
+      throw Failure(error)
     }
     progress.change { $0.inFlightBatchCount += 1 }
     service.append(batch, to: collection, batchID: batchID) { [progress] result in
@@ -143,7 +161,7 @@ final class StoreTarget: SalvageTarget {
 
   private func throwFailure() throws {
     if let error = progress.withLock({ $0.failure }) {
-      throw Failure(ingest: error, doing: "a batch")
+      throw Failure(error)
     }
   }
 
@@ -166,7 +184,7 @@ final class StoreTarget: SalvageTarget {
     do throws(IngestError) {
       return try service.receipt(Self.batchID(rows), in: collection) != nil
     } catch {
-      throw Failure(ingest: error, doing: "a receipt")
+      throw Failure(error)
     }
   }
 }

@@ -97,7 +97,8 @@ let package = Package(
       name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(
-      name: "SalvageTests", dependencies: ["Salvage", "ShardStore", "SystemIO"],
+      name: "SalvageTests",
+      dependencies: ["Salvage", "ShardStore", "SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(
       name: "CatalogTests",

@@ -1,5 +1,7 @@
 // Which rows come back from real files: cut, extended with zeros, with rows that are no vectors, and unreadable ones.
 
+import DiskSimulation
+import Glibc
 import Salvage
 import ShardStore
 import SystemIO
@@ -106,9 +108,18 @@ import Testing
   }
 
   @Test func losesOnlyTheRowsThatTheDiskDoesNotGive() throws {
-    let file = try BrokenFile(claiming: 6, Self.six)
-    let bad = 128 + 3 * BrokenFile.rowStride + 5
-    let found = Salvaged(try file.source(disk: BadSectorDisk(bad: bad)), rowsPerPiece: 6)
+    let disk = SimulatedDisk()
+    let header = NumPyHeader.canonical(rowCount: 6, dimension: 4, dtype: .float32)
+    try disk.createFile("/broken.npy").write(header + Self.six, at: 0)
+    let source = try SalvageSource(
+      "/broken.npy", hints: SalvageHints(), keepsZeros: false, disk: disk)
+    // Header and end of the rows were read; then all rows at once, and then one by one.
+    let readCount = 2
+    disk.setFault { operation, _, count in
+      operation == "pread" && [readCount, readCount + 1 + 3].contains(count) ? EIO : nil
+    }
+
+    let found = Salvaged(source, rowsPerPiece: 6)
 
     #expect(found.lost == [3: .unreadable])
     #expect(found.rows == BrokenFile.rows(0..<3) + BrokenFile.rows(4..<6))

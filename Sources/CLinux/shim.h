@@ -37,6 +37,11 @@ static inline int linux_exchange(const char *path, const char *other) {
   return renameat2(-100 /* AT_FDCWD */, path, -100, other, 2 /* RENAME_EXCHANGE */);
 }
 
+extern off_t lseek(int, off_t, int);
+static inline off_t linux_seek_data(int file, off_t offset) {
+  return lseek(file, offset, 3 /* SEEK_DATA */);
+}
+
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 /// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".

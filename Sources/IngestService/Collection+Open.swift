@@ -156,10 +156,13 @@ extension Collection {
     return numbers
   }
 
-  /// Seals every shard but the one that grows. A shard with damage stays as it is.
+  /// Seals every shard behind which another is visible. A shard with damage stays as it is.
+  ///
+  /// Which shard is written to says nothing: rows of the one before may be written and not yet durable, and to
+  /// seal it then would cut them. Shards become visible in the order of their commits, so once the next one is,
+  /// every row of a shard is durable.
   package func sealFinishedShards() throws(DiskError) {
-    let growing = writing.withLock { $0.writer?.shard.identity.number }
-    for shard in shards where shard.identity.number != growing {
+    for shard in shards.dropLast() {
       let summary = shard.summary
       guard !summary.isSealed, summary.damage.isEmpty else { continue }
       do throws(Shard.SealFailure) {

@@ -99,6 +99,8 @@ let package = Package(
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: commonSettings),
+    .testTarget(
+      name: "IngotTests", dependencies: ["ingot", "SystemIO"], swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore", "SystemIO"],

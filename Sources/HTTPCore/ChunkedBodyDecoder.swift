@@ -30,6 +30,8 @@ package struct ChunkedBodyDecoder: Sendable {
   private var extensionByteCount = 0
   private var trailerByteCount = 0
   private var trailerLine: [UInt8] = []
+  /// The trailer fields so far, in their order; all of them once the body is finished.
+  package private(set) var trailers: [(name: String, value: String)] = []
 
   package init() {}
 
@@ -120,7 +122,7 @@ package struct ChunkedBodyDecoder: Sendable {
     }
   }
 
-  /// Trailer fields are checked like header fields and dropped: nothing here depends on them.
+  /// Trailer fields are checked like header fields and kept for whoever asks: a client finds a digest there.
   private mutating func takeTrailer(_ byte: UInt8) throws(HTTPError) {
     trailerByteCount += 1
     guard trailerByteCount <= Self.trailerByteCountMax else {
@@ -132,7 +134,7 @@ package struct ChunkedBodyDecoder: Sendable {
       if trailerLine.isEmpty {
         state = .finished
       } else {
-        _ = try FieldLine.parse(trailerLine.span)
+        trailers.append(try FieldLine.parse(trailerLine.span))
         trailerLine.removeAll(keepingCapacity: true)
       }
       return

@@ -11,7 +11,7 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, RebuildCommand.self, StatusCommand.self,
-      BenchCommand.self,
+      ImportCommand.self, ScrubCommand.self, BenchCommand.self,
       FloorServerCommand.self,
     ])
 
@@ -38,4 +38,6 @@ extension ExitCode {
   static let damage = ExitCode(1)
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
+  static let inputUnusable = ExitCode(4)
+  static let interrupted = ExitCode(130)
 }

@@ -5,10 +5,6 @@ import Foundation
 import IngestService
 import SystemIO
 
-#if canImport(FoundationNetworking)
-  import FoundationNetworking
-#endif
-
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status",
@@ -31,10 +27,7 @@ struct StatusCommand: ParsableCommand {
     guard (store == nil) != (url == nil) else {
       throw ValidationError("either --store or --url is needed")
     }
-    guard let url else { return }
-    guard let parsed = URL(string: url), parsed.host != nil,
-      ["http", "https"].contains(parsed.scheme ?? "")
-    else { throw ValidationError("--url: '\(url)' is no address such as http://127.0.0.1:8080") }
+    if let url { _ = try ServerAddress(option: url) }
   }
 
   func run() throws {
@@ -42,10 +35,11 @@ struct StatusCommand: ParsableCommand {
     if let store {
       status = try Self.status(ofStore: store)
     } else {
-      do {
-        status = try Self.status(ofServer: url ?? "")
+      let address = try ServerAddress(option: url ?? "")
+      do throws(ClientError) {
+        status = try Self.status(of: ServerClient(address, policy: .once))
       } catch {
-        printToStandardError("ingot status: \(url ?? ""): \(Self.text(of: error))")
+        printToStandardError("ingot status: \(address.url): \(error)")
         throw ExitCode.couldNotRun
       }
     }
@@ -83,48 +77,12 @@ extension StatusCommand {
 extension StatusCommand {
   private struct Collections: Decodable { let collections: [Status.Collection] }
 
-  private static func status(ofServer url: String) throws -> Status {
-    let base = url.hasSuffix("/") ? String(url.dropLast()) : url
-    let collections = try get(base + "/v1/collections", as: Collections.self, accepting: [200])
-    var status = Status(collections: collections.collections, problems: [])
-    status.health = try get(base + "/health", as: Status.Health.self, accepting: [200, 503])
-    status.disk = try get(base + "/disk", as: Status.Disk.self, accepting: [200])
+  private static func status(of server: ServerClient) throws(ClientError) -> Status {
+    let found = try server.get("/v1/collections", as: Collections.self)
+    var status = Status(collections: found.collections, problems: [])
+    status.health = try server.get("/health", as: Status.Health.self, accepting: [503])
+    status.disk = try server.get("/disk", as: Status.Disk.self)
     return status
-  }
-
-  /// A failed connection says what failed in the error below it.
-  private static func text(of error: any Error) -> String {
-    if error is Refused || error is DecodingError { return "\(error)" }
-    let top = error as NSError
-    let cause = top.userInfo[NSUnderlyingErrorKey] as? NSError
-    return (cause ?? top).localizedDescription
-  }
-
-  private struct Refused: Error, CustomStringConvertible {
-    let description: String
-  }
-
-  /// How long a server may take for one answer.
-  private static let timeoutSeconds = 10.0
-
-  private static func get<Answer: Decodable>(
-    _ address: String, as: Answer.Type, accepting statuses: [Int]
-  ) throws -> Answer {
-    guard let url = URL(string: address) else { throw Refused(description: "no address") }
-    let request = URLRequest(url: url, timeoutInterval: timeoutSeconds)
-    let answer = Monitor<Result<(Data, Int), any Error>?>(nil)
-    let task = URLSession.shared.dataTask(with: request) { data, response, error in
-      let status = (response as? HTTPURLResponse)?.statusCode ?? 0
-      answer.change { $0 = error.map { .failure($0) } ?? .success((data ?? Data(), status)) }
-    }
-    task.resume()
-    guard let (data, status) = try answer.wait(for: { $0 })?.get() else {
-      throw Refused(description: "no answer")
-    }
-    guard statuses.contains(status) else {
-      throw Refused(description: "GET \(url.path) was answered with \(status)")
-    }
-    return try JSONDecoder().decode(Answer.self, from: data)
   }
 }
 

@@ -25,9 +25,9 @@ extension BodyDecoder {
     }
     switch part.contentType {
     case "application/json": return try jsonIDs(content)
-    case "text/plain": return lines(of: content, rowCount: rowCount)
+    case "text/plain": return IDCollector(lines: content, rowCount: rowCount)
     case nil where content[0] == UInt8(ascii: "["): return try jsonIDs(content)
-    case nil: return lines(of: content, rowCount: rowCount)
+    case nil: return IDCollector(lines: content, rowCount: rowCount)
     default:
       return try IDCollector(NumPyArray(name: "ids", file: content), rowCount: rowCount)
     }
@@ -38,21 +38,5 @@ extension BodyDecoder {
     let reader = try JSONRows(rows: noRows, expectation: expectation)
     try reader.read(ids: content)
     return reader.ids()
-  }
-
-  /// One id per line; the last line may end or not. Lines beyond the rows count once, as a
-  /// mismatch.
-  private func lines(of content: BodyBytes, rowCount: Int) -> IDCollector {
-    var ids = IDCollector(expecting: rowCount)
-    var start = 0
-    while start < content.count, ids.count <= rowCount {
-      let end = content.firstOffset(of: UInt8(ascii: "\n"), from: start) ?? content.count
-      let isCRLF = end > start && end < content.count && content[end - 1] == UInt8(ascii: "\r")
-      if let line = content.slice(at: start, byteCount: end - start - (isCRLF ? 1 : 0)) {
-        unsafe ids.append(line.buffer)
-      }
-      start = end + 1
-    }
-    return ids
   }
 }

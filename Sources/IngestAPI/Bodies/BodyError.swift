@@ -91,4 +91,9 @@ package struct Offenders: Sendable, Equatable {
     count += 1
     if listed.count < Self.listedCountMax { listed.append(Offender(index: index, id: id())) }
   }
+
+  /// Counts the rows from further up.
+  mutating func shift(by firstRow: Int) {
+    listed = listed.map { Offender(index: $0.index + firstRow, id: $0.id) }
+  }
 }

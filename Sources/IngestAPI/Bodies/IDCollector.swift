@@ -21,6 +21,21 @@ struct IDCollector {
     bytes.reserveCapacity(count * 12)
   }
 
+  /// One id per line; the last line may end or not. Lines beyond the rows count once, as a
+  /// mismatch.
+  init(lines content: BodyBytes, rowCount: Int) {
+    self.init(expecting: rowCount)
+    var start = 0
+    while start < content.count, count <= rowCount {
+      let end = content.firstOffset(of: UInt8(ascii: "\n"), from: start) ?? content.count
+      let isCRLF = end > start && end < content.count && content[end - 1] == UInt8(ascii: "\r")
+      if let line = content.slice(at: start, byteCount: end - start - (isCRLF ? 1 : 0)) {
+        unsafe append(line.buffer)
+      }
+      start = end + 1
+    }
+  }
+
   /// Takes an id of any bytes.
   @safe
   mutating func append(_ id: UnsafeRawBufferPointer) {
@@ -113,6 +128,20 @@ struct IDCollector {
       case .empty, .tooLong, .notUTF8: preconditionFailure("an id was taken unchecked: \(error)")
       }
     }
+  }
+
+  /// The id of a row, when every id so far is good.
+  subscript(row: Int) -> ArraySlice<UInt8> { bytes[(row == 0 ? 0 : ends[row - 1])..<ends[row]] }
+
+  /// Of the rows, in their order; every id so far is good.
+  func keeping(_ rows: [Int]) -> IDCollector {
+    var kept = IDCollector(expecting: rows.count)
+    for row in rows {
+      kept.bytes += self[row]
+      kept.ends.append(kept.bytes.count)
+    }
+    kept.count = rows.count
+    return kept
   }
 
   private func fill(_ builder: inout IDList.Builder) throws(IDProblem) {

@@ -15,7 +15,7 @@ struct NumPyArray {
   let type: ElementType
 
   /// What `descr` means, as far as ingest cares.
-  struct ElementType: Equatable {
+  struct ElementType: Equatable, Sendable {
     /// `f`, `i`, `u`, `U`, `S` or another of NumPy's letters.
     let kind: Character
     /// `<`, `>` or `|`.
@@ -25,6 +25,29 @@ struct NumPyArray {
   }
 
   init(name: String, file: BodyBytes) throws(BodyError) {
+    let (header, type) = try Self.header(name: name, file: file)
+    self.name = name
+    descr = header.descr
+    fortranOrder = header.fortranOrder
+    shape = header.shape
+    self.type = type
+    data = try Self.data(behind: header, of: type, in: file, name: name)
+  }
+
+  /// A part of an array, whose header was read before.
+  init(name: String, descr: String, type: ElementType, shape: [Int], data: BodyBytes) {
+    self.name = name
+    self.descr = descr
+    fortranOrder = false
+    self.shape = shape
+    self.type = type
+    self.data = data
+  }
+
+  /// What stands before the elements, and what it says of their type.
+  static func header(
+    name: String, file: BodyBytes
+  ) throws(BodyError) -> (NumPyHeader, ElementType) {
     let header: NumPyHeader
     do throws(NumPyHeaderError) {
       header = try unsafe NumPyHeader.parse(file.buffer)
@@ -36,16 +59,11 @@ struct NumPyArray {
       default: throw .brokenNumPy(member: name, error)
       }
     }
-    self.name = name
-    descr = header.descr
-    fortranOrder = header.fortranOrder
-    shape = header.shape
     if header.descr.contains("O") { throw .objectDtype(member: name) }
     guard let type = ElementType(header.descr) else {
       throw .wrongDtype(member: name, found: String(header.descr.prefix(40)), expected: nil)
     }
-    self.type = type
-    data = try Self.data(behind: header, of: type, in: file, name: name)
+    return (header, type)
   }
 
   private static func data(

@@ -5,7 +5,7 @@ struct FloorTarget: BatchTarget {
   let address: ServerAddress
 
   func connect() throws(BenchError) -> any BatchConnection {
-    FloorConnection(socket: try ClientSocket(to: address))
+    FloorConnection(socket: try ClientSocket.forBench(to: address))
   }
 }
 

@@ -10,7 +10,7 @@ struct HTTPTarget: BatchTarget {
   static let defaultCollection = "default"
 
   func connect() throws(BenchError) -> any BatchConnection {
-    HTTPBatchConnection(socket: try ClientSocket(to: address), target: self)
+    HTTPBatchConnection(socket: try ClientSocket.forBench(to: address), target: self)
   }
 
   /// Creates the collection; one that is there with the same dimension will do.
@@ -22,7 +22,7 @@ struct HTTPTarget: BatchTarget {
     let head =
       "PUT /v1/collections/\(collection) HTTP/1.1\r\nHost: \(address.authority)\r\n"
       + "Content-Type: application/json\r\nContent-Length: \(body.count)\r\n\r\n"
-    let socket = try ClientSocket(to: address)
+    let socket = try ClientSocket.forBench(to: address)
     let request = Array(head.utf8) + body
     _ = socket.send(request, byteCount: request.count, hasMore: false)
     var reader = HTTPResponseReader()

@@ -1,6 +1,7 @@
 // SIGTERM and SIGINT as something to wait for.
 
 import Foundation
+import SystemIO
 
 /// Takes the stop signals away from all threads that are started from now on.
 struct StopSignals {
@@ -22,5 +23,17 @@ struct StopSignals {
     var number: Int32 = 0
     unsafe sigwait(&copy, &number)
     return number == SIGINT ? "SIGINT" : "SIGTERM"
+  }
+
+  /// Waits for a signal, but not longer than that.
+  ///
+  /// - Returns: nil when none came.
+  func wait(for duration: Duration) -> String? {
+    var copy = set
+    var time = timespec(
+      tv_sec: Int(duration.nanoseconds / 1_000_000_000),
+      tv_nsec: Int(duration.nanoseconds % 1_000_000_000))
+    let number = unsafe sigtimedwait(&copy, nil, &time)
+    return number < 0 ? nil : number == SIGINT ? "SIGINT" : "SIGTERM"
   }
 }

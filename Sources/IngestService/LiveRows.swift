@@ -40,6 +40,10 @@ package struct LiveRows: Sendable {
 
   /// In the order of commits: the oldest shard first.
   package private(set) var parts: [Part]
+  /// Live rows of shards that are lost, as far as the catalog knows them.
+  package private(set) var lostRowCount = 0
+  /// Of the last commit that was looked at.
+  package let sequence: Int
 
   package var rowCount: Int { parts.reduce(0) { $0 + $1.liveRowCount } }
   package var damagedRowCount: Int { parts.reduce(0) { $0 + $1.damagedRowCount } }
@@ -58,9 +62,11 @@ package struct LiveRows: Sendable {
     while let entries = merge.next(&cursor) {
       for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
         // A row that came after the look-up was made is not in the entries, and the other way round.
-        guard let place = places[newest.part], newest.entry.row < parts[place].rowCount else {
+        guard let place = places[newest.part] else {
+          lostRowCount += 1
           continue
         }
+        guard newest.entry.row < parts[place].rowCount else { continue }
         let row = newest.entry.row
         if merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) }) {
           parts[place].damagedRowCount += 1
@@ -71,5 +77,14 @@ package struct LiveRows: Sendable {
       }
     }
     self.parts = parts
+    sequence = merge.parts.map(\.ids.lastSequence).max() ?? 0
+  }
+
+  /// The live rows of one shard alone.
+  package func only(_ place: Int) -> LiveRows {
+    var copy = self
+    copy.parts = [parts[place]]
+    copy.lostRowCount = 0
+    return copy
   }
 }

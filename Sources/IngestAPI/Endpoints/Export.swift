@@ -47,13 +47,7 @@ private final class ExportProducer: BodyProducer {
   init(_ stream: consuming sending ExportStream) { self.stream = Mutex(stream) }
 
   func next(into output: inout [UInt8]) throws -> Bool {
-    let (piece, hasMore) = try stream.withLock { stream in
-      var piece: [UInt8] = []
-      let hasMore = try stream.next(into: &piece)
-      return (piece, hasMore)
-    }
-    output += piece
-    return hasMore
+    try stream.withLock { try $0.next(into: &output) }
   }
 
   /// Source: RFC 9530 section 2 and its registry of hash algorithms: crc32c, most significant byte first.

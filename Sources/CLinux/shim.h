@@ -31,6 +31,11 @@ static inline int linux_exchange(const char *path, const char *other) {
   return renameat2(-100 /* AT_FDCWD */, path, -100, other, 2 /* RENAME_EXCHANGE */);
 }
 
+/// renameat2 with RENAME_NOREPLACE.
+static inline int linux_rename_new(const char *path, const char *name) {
+  return renameat2(-100, path, -100, name, 1 /* RENAME_NOREPLACE */);
+}
+
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 /// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".

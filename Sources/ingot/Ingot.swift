@@ -11,7 +11,7 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, RebuildCommand.self, StatusCommand.self,
-      ImportCommand.self, ScrubCommand.self, BenchCommand.self,
+      ImportCommand.self, ExportCommand.self, ScrubCommand.self, BenchCommand.self,
       FloorServerCommand.self,
     ])
 

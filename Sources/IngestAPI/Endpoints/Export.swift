@@ -28,6 +28,7 @@ extension IngestAPI {
           ("Trailer", "Content-Digest"),
           ("X-Ingot-Rows", "\(stream.rowCount)"),
           ("X-Ingot-Damaged-Rows", "\(stream.damagedRowCount)"),
+          ("X-Ingot-Unusable-Shards", "\(collection.unusableShards.count)"),
           ("X-Ingot-Sequence", "\(stream.sequence)"),
         ])
         if let byteCount = stream.byteCount { fields.set("X-Ingot-Bytes", "\(byteCount)") }

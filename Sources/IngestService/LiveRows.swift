@@ -40,13 +40,12 @@ package struct LiveRows: Sendable {
 
   /// In the order of commits: the oldest shard first.
   package private(set) var parts: [Part]
-  /// Live rows of shards that are lost, as far as the catalog knows them.
-  package private(set) var lostRowCount = 0
+  /// Rows that should be live and cannot be served: damaged, or of commit records that are lost.
+  package private(set) var unservedRowCount = 0
   /// Of the last commit that was looked at.
   package let sequence: Int
 
   package var rowCount: Int { parts.reduce(0) { $0 + $1.liveRowCount } }
-  package var damagedRowCount: Int { parts.reduce(0) { $0 + $1.damagedRowCount } }
 
   package init(_ collection: Collection) {
     let lookup = IDLookup(collection)
@@ -58,18 +57,21 @@ package struct LiveRows: Sendable {
       places[number] = parts.count
       parts.append(Part(shard))
     }
+    // By row, since an id whose record is damaged may be there twice: as the log has it, and as the catalog has it.
+    var unserved: [Int: RowBits] = [:]
     var cursor = merge.start
     while let entries = merge.next(&cursor) {
       for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
         // A row that came after the look-up was made is not in the entries, and the other way round.
+        let row = newest.entry.row
         guard let place = places[newest.part] else {
-          lostRowCount += 1
+          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
           continue
         }
-        guard newest.entry.row < parts[place].rowCount else { continue }
-        let row = newest.entry.row
+        guard row < parts[place].rowCount else { continue }
         if merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) }) {
           parts[place].damagedRowCount += 1
+          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
         } else {
           parts[place].bits[row / 64] |= 1 << UInt64(row % 64)
           parts[place].liveRowCount += 1
@@ -77,6 +79,7 @@ package struct LiveRows: Sendable {
       }
     }
     self.parts = parts
+    unservedRowCount = unserved.values.reduce(0) { $0 + $1.count }
     sequence = merge.parts.map(\.ids.lastSequence).max() ?? 0
   }
 
@@ -84,7 +87,19 @@ package struct LiveRows: Sendable {
   package func only(_ place: Int) -> LiveRows {
     var copy = self
     copy.parts = [parts[place]]
-    copy.lostRowCount = 0
+    copy.unservedRowCount = 0
     return copy
+  }
+
+  /// A set of rows, as a bit for each up to the last.
+  private struct RowBits {
+    private var words: [UInt64] = []
+
+    mutating func insert(_ row: Int) {
+      while words.count <= row / 64 { words.append(0) }
+      words[row / 64] |= 1 << UInt64(row % 64)
+    }
+
+    var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
   }
 }

@@ -330,7 +330,8 @@ def test_damaged_rows_are_left_out_and_counted(launch, tmp_path, target, way):
     if target == "one-block":
         flip_bit(shard_file(server.store, 1, COLLECTION), 100_000)
     elif target == "several-shards":
-        for shard, offset in ((0, 5_000), (0, 200_000), (1, 70_000), (2, 150_000)):
+        # Each in a batch within one block: of others a read and a scrub take out different rows.
+        for shard, offset in ((0, 5_000), (0, 150_000), (1, 100_000), (2, 150_000)):
             flip_bit(shard_file(server.store, shard, COLLECTION), offset)
     else:
         log = shard_file(server.store, 1, COLLECTION).with_name("commits.log")
@@ -477,6 +478,7 @@ def test_second_export_of_a_name_is_refused_while_the_first_runs(tmp_path):
 def test_killed_export_of_a_store_leaves_a_whole_file_or_none(launch, tmp_path):
     server = launch("--shard-bytes", "4MiB")
     client = Client(server.url, COLLECTION)
+    client.create(64)
     for seed in range(8):
         client.append(np.arange(seed * 8192, (seed + 1) * 8192), rows_of(8192, 64, seed))
     assert server.terminate() == OK
@@ -666,7 +668,7 @@ def test_embedding_reader_reads_the_folder(launch, tmp_path, dtype):
     shards = {path.stat().st_ino for path in server.store.rglob("embeddings.npy")}
     linked = [path for path in files if path.stat().st_ino in shards]
 
-    assert 10 < len(files) < len(shards), "shards without a live row are left out"
+    assert 2 < len(files) < len(shards), "shards without a live row are left out"
     assert 0 < len(linked) < len(files) and report["linked_files"] == len(linked)
     assert report["rows"] == len(rows.live)
     for file in report["files"]:

@@ -52,7 +52,7 @@ package struct ExportStream {
     self.pieceByteCount = pieceByteCount
     sequence = live.sequence
     rowCount = live.rowCount
-    damagedRowCount = live.damagedRowCount + live.lostRowCount
+    damagedRowCount = live.unservedRowCount
     dimension = collection.dimension
     dtype = collection.dtype
     stage = .start

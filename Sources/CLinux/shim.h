@@ -42,6 +42,11 @@ static inline off_t linux_seek_data(int file, off_t offset) {
   return lseek(file, offset, 3 /* SEEK_DATA */);
 }
 
+/// renameat2 with RENAME_NOREPLACE.
+static inline int linux_rename_new(const char *path, const char *name) {
+  return renameat2(-100, path, -100, name, 1 /* RENAME_NOREPLACE */);
+}
+
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 /// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".

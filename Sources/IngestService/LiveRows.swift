@@ -40,9 +40,12 @@ package struct LiveRows: Sendable {
 
   /// In the order of commits: the oldest shard first.
   package private(set) var parts: [Part]
+  /// Rows that should be live and cannot be served: damaged, or of commit records that are lost.
+  package private(set) var unservedRowCount = 0
+  /// Of the last commit that was looked at.
+  package let sequence: Int
 
   package var rowCount: Int { parts.reduce(0) { $0 + $1.liveRowCount } }
-  package var damagedRowCount: Int { parts.reduce(0) { $0 + $1.damagedRowCount } }
 
   package init(_ collection: Collection) {
     let lookup = IDLookup(collection)
@@ -54,16 +57,21 @@ package struct LiveRows: Sendable {
       places[number] = parts.count
       parts.append(Part(shard))
     }
+    // By row, since an id whose record is damaged may be there twice: as the log has it, and as the catalog has it.
+    var unserved: [Int: RowBits] = [:]
     var cursor = merge.start
     while let entries = merge.next(&cursor) {
       for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
         // A row that came after the look-up was made is not in the entries, and the other way round.
-        guard let place = places[newest.part], newest.entry.row < parts[place].rowCount else {
+        let row = newest.entry.row
+        guard let place = places[newest.part] else {
+          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
           continue
         }
-        let row = newest.entry.row
+        guard row < parts[place].rowCount else { continue }
         if merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) }) {
           parts[place].damagedRowCount += 1
+          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
         } else {
           parts[place].bits[row / 64] |= 1 << UInt64(row % 64)
           parts[place].liveRowCount += 1
@@ -71,5 +79,27 @@ package struct LiveRows: Sendable {
       }
     }
     self.parts = parts
+    unservedRowCount = unserved.values.reduce(0) { $0 + $1.count }
+    sequence = merge.parts.map(\.ids.lastSequence).max() ?? 0
+  }
+
+  /// The live rows of one shard alone.
+  package func only(_ place: Int) -> LiveRows {
+    var copy = self
+    copy.parts = [parts[place]]
+    copy.unservedRowCount = 0
+    return copy
+  }
+
+  /// A set of rows, as a bit for each up to the last.
+  private struct RowBits {
+    private var words: [UInt64] = []
+
+    mutating func insert(_ row: Int) {
+      while words.count <= row / 64 { words.append(0) }
+      words[row / 64] |= 1 << UInt64(row % 64)
+    }
+
+    var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
   }
 }

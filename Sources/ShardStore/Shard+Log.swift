@@ -89,10 +89,12 @@ extension Shard {
     state.withLock { state in
       switch state.phase {
       case .open(let index, _):
-        return SortedIDs(index.sortedEntries(), ids: log, idsEnd: state.logEnd)
+        return SortedIDs(
+          index.sortedEntries(), ids: log, idsEnd: state.logEnd, lastSequence: state.lastSequence)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return SortedIDs(sealed.index(), ids: log, idsEnd: state.logEnd)
+        return SortedIDs(
+          sealed.index(), ids: log, idsEnd: state.logEnd, lastSequence: state.lastSequence)
       }
     }
   }

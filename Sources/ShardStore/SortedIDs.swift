@@ -14,17 +14,23 @@ package struct SortedIDs: Sendable {
   /// Where `idOffset` points into.
   private let ids: any DiskMapping
   private let idsEnd: Int
+  /// Of the newest record that is in here; 0 when that is not known.
+  package let lastSequence: Int
 
-  init(_ entries: [IDIndexEntry], ids: any DiskMapping, idsEnd: Int) {
+  init(
+    _ entries: [IDIndexEntry], ids: any DiskMapping, idsEnd: Int, lastSequence: Int = 0
+  ) {
     self.entries = .memory(entries)
     self.ids = ids
     self.idsEnd = idsEnd
+    self.lastSequence = lastSequence
   }
 
-  init(_ index: SealedIDIndex, ids: any DiskMapping, idsEnd: Int) {
+  init(_ index: SealedIDIndex, ids: any DiskMapping, idsEnd: Int, lastSequence: Int) {
     entries = .file(index)
     self.ids = ids
     self.idsEnd = idsEnd
+    self.lastSequence = lastSequence
   }
 
   /// The newest entry of an id; nil when it is not there.

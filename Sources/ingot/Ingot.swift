@@ -11,8 +11,8 @@ struct Ingot: ParsableCommand {
     version: IngotVersion.current,
     subcommands: [
       ServeCommand.self, VerifyCommand.self, ScrubCommand.self, RebuildCommand.self,
-      StatusCommand.self, ImportCommand.self, SalvageCommand.self, ReconcileCommand.self,
-      BackupCommand.self, BenchCommand.self, FloorServerCommand.self,
+      StatusCommand.self, ImportCommand.self, ExportCommand.self, SalvageCommand.self,
+      ReconcileCommand.self, BackupCommand.self, BenchCommand.self, FloorServerCommand.self,
     ])
 
   /// Runs a command; its failure is one line on standard error and its exit code.

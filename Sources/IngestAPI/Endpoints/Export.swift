@@ -28,6 +28,7 @@ extension IngestAPI {
           ("Trailer", "Content-Digest"),
           ("X-Ingot-Rows", "\(stream.rowCount)"),
           ("X-Ingot-Damaged-Rows", "\(stream.damagedRowCount)"),
+          ("X-Ingot-Unusable-Shards", "\(collection.unusableShards.count)"),
           ("X-Ingot-Sequence", "\(stream.sequence)"),
         ])
         if let byteCount = stream.byteCount { fields.set("X-Ingot-Bytes", "\(byteCount)") }
@@ -47,13 +48,7 @@ private final class ExportProducer: BodyProducer {
   init(_ stream: consuming sending ExportStream) { self.stream = Mutex(stream) }
 
   func next(into output: inout [UInt8]) throws -> Bool {
-    let (piece, hasMore) = try stream.withLock { stream in
-      var piece: [UInt8] = []
-      let hasMore = try stream.next(into: &piece)
-      return (piece, hasMore)
-    }
-    output += piece
-    return hasMore
+    try stream.withLock { try $0.next(into: &output) }
   }
 
   /// Source: RFC 9530 section 2 and its registry of hash algorithms: crc32c, most significant byte first.

@@ -1,5 +1,6 @@
-// The live view of a collection as the bytes of one file, piece by piece. Formats: ExportFormat.swift. The archive
-// around an npz: StreamedZip.swift. Sent by IngestAPI/Endpoints/Export.swift, written by `ingot export`.
+// The live view of a collection as the bytes of one file, piece by piece. Formats: ExportFormat.swift. Ids:
+// ExportStream+IDs.swift. The archive around an npz: StreamedZip.swift. Sent by IngestAPI/Endpoints/Export.swift,
+// written by `ingot export`.
 
 package import ShardStore
 internal import SystemIO
@@ -11,9 +12,12 @@ package struct ExportStream {
   package let rowCount: Int
   /// Of the last commit that is in the export.
   package let sequence: Int
+  /// Live rows that are damaged or lost, and therefore not in the export.
+  package let damagedRowCount: Int
   private let live: LiveRows
   private let dimension: Int
   private let dtype: Dtype
+  private let pieceByteCount: Int
   private var stage: Stage
   private var archive = StreamedZip()
   /// Of all bytes so far.
@@ -21,34 +25,38 @@ package struct ExportStream {
 
   private enum Stage {
     case start
-    /// For an npz: the ids as fixed-width text of so many scalars.
-    case ids(Position, width: Int)
+    /// For an npz the ids are fixed-width text of so many scalars.
+    case ids(LiveRowIDs, width: Int)
     case startOfRows
-    case rows(Position)
+    case rows(part: Int, row: Int)
     case end
     case finished
   }
 
-  private struct Position {
-    var part = 0
-    var row = 0
-  }
-
-  /// About what is appended at once.
-  private static let pieceByteCount = 64 << 10
+  /// What is sent at once.
+  package static let pieceByteCountDefault = 64 << 10
 
   package init(_ collection: Collection, format: ExportFormat) {
-    sequence = collection.lastSequence
-    live = LiveRows(collection)
+    self.init(LiveRows(collection), of: collection, format: format)
+  }
+
+  /// - Parameters:
+  ///   - live: Streams of the same live rows have the same rows in the same order.
+  ///   - pieceByteCount: About what is lent at once.
+  package init(
+    _ live: LiveRows, of collection: Collection, format: ExportFormat,
+    pieceByteCount: Int = pieceByteCountDefault
+  ) {
+    self.live = live
     self.format = format
+    self.pieceByteCount = pieceByteCount
+    sequence = live.sequence
     rowCount = live.rowCount
+    damagedRowCount = live.unservedRowCount
     dimension = collection.dimension
     dtype = collection.dtype
     stage = .start
   }
-
-  /// Live rows that are damaged and therefore not in the export.
-  package var damagedRowCount: Int { live.damagedRowCount }
 
   /// How long the file will be; nil when that depends on the ids.
   package var byteCount: Int? {
@@ -69,160 +77,155 @@ package struct ExportStream {
   /// - Returns: false at the end.
   /// - Throws: when a row is damaged: the file cannot be completed.
   package mutating func next(into output: inout [UInt8]) throws(RowDamaged) -> Bool {
-    let start = output.count
-    try advance(&output)
-    unsafe output.withUnsafeBytes {
-      crc32c = CRC32C.of(
-        unsafe UnsafeRawBufferPointer(rebasing: $0[start...]), continuing: crc32c)
+    try next { unsafe output.append(contentsOf: $0) }
+  }
+
+  /// Lends the next piece, in up to three parts.
+  @safe
+  package mutating func next(
+    _ take: (UnsafeRawBufferPointer) -> Void
+  ) throws(RowDamaged) -> Bool {
+    switch stage {
+    case .start: try unsafe start(take)
+    case .ids(var ids, let width):
+      stage = .startOfRows
+      let hasMore = try unsafe emitIDs(&ids, width: width, take)
+      if hasMore { stage = .ids(ids, width: width) } else { unsafe endIDs(take) }
+    case .startOfRows:
+      if format == .npz { unsafe emit(archive.begin("embeddings.npy"), take) }
+      unsafe emitData(header, take)
+      stage = .rows(part: 0, row: 0)
+    case .rows(let part, let row):
+      stage = .end
+      if let next = try unsafe emitRows(part: part, row: row, take) {
+        stage = .rows(part: next.part, row: next.row)
+      }
+    case .end:
+      if format == .npz {
+        unsafe emit(archive.end(), take)
+        unsafe emit(archive.finish(), take)
+      }
+      stage = .finished
+    case .finished: break
     }
     if case .finished = stage { return false }
     return true
   }
 
-  private mutating func advance(_ output: inout [UInt8]) throws(RowDamaged) {
-    switch stage {
-    case .start:
-      switch format {
-      case .ids: stage = .ids(Position(), width: 0)
-      case .npz:
-        let width = idWidth
-        output += archive.begin("ids.npy")
-        append(NumPyHeader.text(count: rowCount, width: width), &output)
-        stage = .ids(Position(), width: width)
-      case .npy, .fbin, .f32, .safetensors: stage = .startOfRows
-      }
-    case .ids(let position, let width):
-      let next = appendIDs(from: position, width: width, &output)
-      if let next {
-        stage = .ids(next, width: width)
-      } else if format == .ids {
-        stage = .finished
-      } else {
-        output += archive.end()
-        stage = .startOfRows
-      }
-    case .startOfRows:
-      if format == .npz { output += archive.begin("embeddings.npy") }
-      append(header, &output)
-      stage = .rows(Position())
-    case .rows(let position):
-      stage = try appendRows(from: position, &output).map { .rows($0) } ?? .end
-    case .end:
-      if format == .npz { output += archive.end() + archive.finish() }
-      stage = .finished
-    case .finished: break
+  private mutating func start(_ take: (UnsafeRawBufferPointer) -> Void) throws(RowDamaged) {
+    switch format {
+    case .ids: stage = .ids(LiveRowIDs(live), width: 0)
+    case .npz:
+      let width = try Self.width(ofIDs: LiveRowIDs(live))
+      unsafe emit(archive.begin("ids.npy"), take)
+      unsafe emitData(NumPyHeader.text(count: rowCount, width: width), take)
+      stage = .ids(LiveRowIDs(live), width: width)
+    case .npy, .fbin, .f32, .safetensors: stage = .startOfRows
     }
   }
 
-  private mutating func append(_ bytes: [UInt8], _ output: inout [UInt8]) {
+  private mutating func endIDs(_ take: (UnsafeRawBufferPointer) -> Void) {
+    if format == .npz { unsafe emit(archive.end(), take) }
+    stage = format == .ids ? .finished : .startOfRows
+  }
+
+  // MARK: - Bytes
+
+  /// Lends bytes of the file, which count for its checksum.
+  @safe
+  private mutating func emit(
+    _ bytes: UnsafeRawBufferPointer, _ take: (UnsafeRawBufferPointer) -> Void
+  ) {
+    crc32c = CRC32C.of(bytes, continuing: crc32c)
+    unsafe take(bytes)
+  }
+
+  private mutating func emit(_ bytes: [UInt8], _ take: (UnsafeRawBufferPointer) -> Void) {
+    unsafe bytes.withUnsafeBytes { emit($0, take) }
+  }
+
+  /// Lends bytes that are, in an archive, those of a member.
+  @safe
+  private mutating func emitData(
+    _ bytes: UnsafeRawBufferPointer, _ take: (UnsafeRawBufferPointer) -> Void
+  ) {
     if format == .npz { archive.count(bytes) }
-    output += bytes
+    emit(bytes, take)
+  }
+
+  private mutating func emitData(_ bytes: [UInt8], _ take: (UnsafeRawBufferPointer) -> Void) {
+    unsafe bytes.withUnsafeBytes { emitData($0, take) }
   }
 
   // MARK: - Rows
 
+  /// Lends the next run of rows as they lie in their shard, so that nothing is copied.
+  ///
   /// - Returns: where to go on; nil at the end.
-  private mutating func appendRows(
-    from position: Position, _ output: inout [UInt8]
-  ) throws(RowDamaged) -> Position? {
-    guard let (part, run) = nextRun(from: position) else { return nil }
-    let shard = live.parts[part].shard
-    let bytes = try unsafe shard.withRows(run) { unsafe [UInt8]($0) }
-    append(
-      format.widensToFloat32 && dtype == .float16 ? Self.widened(bytes) : bytes, &output)
-    return Position(part: part, row: run.upperBound)
+  private mutating func emitRows(
+    part: Int, row: Int, _ take: (UnsafeRawBufferPointer) -> Void
+  ) throws(RowDamaged) -> (part: Int, row: Int)? {
+    guard let (part, run) = nextRun(part: part, row: row) else { return nil }
+    let isWidened = format.widensToFloat32 && dtype == .float16
+    try unsafe live.parts[part].shard.withRows(run) { bytes in
+      if isWidened {
+        unsafe emitData(Widening.float32(ofFloat16: bytes), take)
+      } else {
+        emitData(bytes, take)
+      }
+    }
+    return (part, run.upperBound)
   }
 
-  private func nextRun(from position: Position) -> (part: Int, rows: Range<Int>)? {
-    let countMax = max(1, Self.pieceByteCount / (dimension * dtype.byteCount))
-    var row = position.row
-    for part in position.part..<max(position.part, live.parts.count) {
+  private func nextRun(part: Int, row: Int) -> (part: Int, rows: Range<Int>)? {
+    let countMax = max(1, pieceByteCount / (dimension * dtype.byteCount))
+    var row = row
+    for part in part..<max(part, live.parts.count) {
       if let run = live.parts[part].run(from: row, countMax: countMax) { return (part, run) }
       row = 0
     }
     return nil
   }
 
-  private static func widened(_ bytes: [UInt8]) -> [UInt8] {
-    var out: [UInt8] = []
-    out.reserveCapacity(bytes.count * 2)
-    for start in stride(from: 0, to: bytes.count, by: 2) {
-      let half = Float16(bitPattern: UInt16(bytes[start]) | UInt16(bytes[start + 1]) << 8)
-      let bits = Float(half).bitPattern
-      for shift in stride(from: UInt32(0), to: 32, by: 8) {
-        out.append(UInt8(truncatingIfNeeded: bits >> shift))
-      }
-    }
-    return out
-  }
-
   // MARK: - Ids
 
-  /// Unicode scalars of the longest id.
-  private var idWidth: Int {
+  /// Unicode scalars of the longest id; 1 when there is none.
+  private static func width(ofIDs ids: consuming LiveRowIDs) throws(RowDamaged) -> Int {
+    var ids = ids
     var width = 1
-    var position = Position()
-    while let (part, ids, next) = liveIDs(from: position) {
-      for id in ids { width = max(width, id.unicodeScalars.count) }
-      _ = part
-      position = next
-    }
+    while try ids.next({ width = max(width, $0.count { $0 & 0xC0 != 0x80 }) }) {}
     return width
   }
 
-  private mutating func appendIDs(
-    from position: Position, width: Int, _ output: inout [UInt8]
-  ) -> Position? {
-    guard let (_, ids, next) = liveIDs(from: position) else { return nil }
-    var bytes: [UInt8] = []
-    for id in ids {
-      if format == .ids {
-        bytes += id.utf8
-        bytes.append(0x0A)
-        continue
-      }
-      var count = 0
-      for scalar in id.unicodeScalars {
-        bytes += ExportFormat.little(Int(scalar.value), 4)
-        count += 1
-      }
-      bytes += repeatElement(0, count: (width - count) * 4)
-    }
-    append(bytes, &output)
-    return next
-  }
-
-  /// The ids of the live rows of the next batch that has some.
-  private func liveIDs(from position: Position) -> (part: Int, ids: [String], next: Position)? {
-    for part in position.part..<max(position.part, live.parts.count) {
-      var offset = part == position.part ? position.row : 0
-      while let (ids, end) = live.parts[part].liveIDs(fromLogOffset: offset) {
-        if !ids.isEmpty { return (part, ids, Position(part: part, row: end)) }
-        offset = end
-      }
-    }
-    return nil
-  }
-}
-
-extension LiveRows.Part {
-  /// The ids of the live rows of the record at `offset` of the log, and where the next record starts; nil at the end.
-  fileprivate func liveIDs(fromLogOffset offset: Int) -> (ids: [String], end: Int)? {
-    var reader = shard.logReader(from: offset)
-    while true {
-      do throws(CommitRecord.Problem) {
-        guard let found = try reader.next() else { return nil }
-        let record = found.record
-        guard record.firstRow < rowCount, !record.rows.isEmpty,
-          let list = IDList(payload: shard.idBytes(of: found), of: record)
-        else { return ([], found.end) }
-        let ids = (0..<list.count).filter {
-          record.firstRow + $0 < rowCount && isLive(record.firstRow + $0)
+  /// - Returns: false at the end.
+  private mutating func emitIDs(
+    _ ids: inout LiveRowIDs, width: Int, _ take: (UnsafeRawBufferPointer) -> Void
+  ) throws(RowDamaged) -> Bool {
+    var piece: [UInt8] = []
+    piece.reserveCapacity(pieceByteCount + 4 * max(width, IDList.idByteCountMax))
+    var hasMore = true
+    while hasMore, piece.count < pieceByteCount {
+      hasMore = try ids.next { id in
+        if format == .ids {
+          piece += id
+          piece.append(0x0A)
+        } else {
+          Self.append(id, width: width, to: &piece)
         }
-        return (ids.map(list.string), found.end)
-      } catch {
-        guard reader.skipDamage() else { return nil }
       }
     }
+    unsafe emitData(piece, take)
+    return hasMore
+  }
+
+  /// Appends text as NumPy keeps it: scalars of 32 bits, zeros behind.
+  private static func append(_ id: ArraySlice<UInt8>, width: Int, to piece: inout [UInt8]) {
+    let end = piece.count + width * 4
+    for scalar in String(decoding: id, as: UTF8.self).unicodeScalars {
+      for shift in stride(from: UInt32(0), to: 32, by: 8) {
+        piece.append(UInt8(truncatingIfNeeded: scalar.value >> shift))
+      }
+    }
+    if piece.count < end { piece.append(contentsOf: repeatElement(0, count: end - piece.count)) }
   }
 }

@@ -29,12 +29,11 @@ struct StreamedZip {
   }
 
   /// Counts bytes of the member that was begun.
-  mutating func count(_ bytes: [UInt8]) {
+  @safe
+  mutating func count(_ bytes: UnsafeRawBufferPointer) {
     let last = members.count - 1
     members[last].byteCount += bytes.count
-    members[last].crc32 = unsafe bytes.withUnsafeBytes {
-      ZipCRC32.of($0, continuing: members[last].crc32)
-    }
+    members[last].crc32 = ZipCRC32.of(bytes, continuing: members[last].crc32)
     byteCount += bytes.count
   }
 

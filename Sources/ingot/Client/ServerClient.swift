@@ -28,6 +28,9 @@ final class ServerClient {
   /// Where an answer's body goes, piece by piece. Each piece is only lent.
   typealias Sink = (UnsafeRawBufferPointer) throws(DiskError) -> Void
 
+  /// Told of the head of an answer before its body is lent; may refuse it.
+  typealias Begin = (ResponseHead) throws(ClientError) -> Void
+
   /// Of a problem document that is read.
   private static let problemByteCountMax = 1 << 20
 
@@ -49,7 +52,8 @@ final class ServerClient {
   /// - Throws: ``ClientError/refused(_:)`` for every other status.
   @safe
   func send(
-    _ request: ClientRequest, accepting: [Int] = [], _ take: Sink
+    _ request: ClientRequest, accepting: [Int] = [], begin: Begin = { _ in },
+    _ take: Sink
   ) throws(ClientError) -> Answer {
     var failureCount = 0
     var waited = Duration.zero
@@ -57,7 +61,8 @@ final class ServerClient {
       var isBegun = false
       let isReused = connection?.isProven ?? false
       do throws(ClientError) {
-        return try exchange(request, accepting: accepting) { piece throws(DiskError) in
+        return try exchange(request, accepting: accepting, begin: begin) {
+          piece throws(DiskError) in
           isBegun = true
           try unsafe take(piece)
         }
@@ -85,7 +90,7 @@ final class ServerClient {
 
   @safe
   private func exchange(
-    _ request: ClientRequest, accepting: [Int], _ take: Sink
+    _ request: ClientRequest, accepting: [Int], begin: Begin, _ take: Sink
   ) throws(ClientError) -> Answer {
     var used: Connection
     if let connection {
@@ -99,7 +104,11 @@ final class ServerClient {
     defer { sender.end() }
     let head = try used.reader.readHead(from: used.socket)
     var problem: [UInt8]?
-    if head.status >= 400, !accepting.contains(head.status) { problem = [] }
+    if head.status >= 400, !accepting.contains(head.status) {
+      problem = []
+    } else {
+      try begin(head)
+    }
     let trailers = try used.reader.readBody(of: head, from: used.socket) {
       piece throws(DiskError) in
       guard let known = problem?.count else { return try unsafe take(piece) }

@@ -69,7 +69,9 @@ package struct ShardCompactor {
     var output = try CompactedShard(
       identity: opener.identity(number), geometry: opener.geometry, layout: layout,
       disk: opener.disk)
-    try output.begin(replacing: sources.map(\.shard.identity.number), first: firstSequence)
+    // Also those that the sources replaced: one that could not be removed is still there.
+    let replaced = Set(sources.flatMap { [$0.shard.identity.number] + $0.shard.replacedShards })
+    try output.begin(replacing: replaced.sorted(), first: firstSequence)
     for source in sources { try copy(source, into: &output) }
     try output.finish()
     do throws(DiskError) {
@@ -86,7 +88,15 @@ package struct ShardCompactor {
     _ source: Source, into output: inout CompactedShard
   ) throws(CompactionFailure) {
     let number = source.shard.identity.number
-    for found in source.shard.readableRecords {
+    var reader = source.shard.logReader(from: 0)
+    while true {
+      let next: LogReader.Found?
+      do throws(CommitRecord.Problem) { next = try reader.next() } catch {
+        // Its batch would be forgotten, and stored again when it is sent again.
+        throw .recordDamaged(shard: number)
+      }
+      guard let found = next else { return }
+      if found.record.kind == .replacement { continue }
       guard let ids = IDList(payload: source.shard.idBytes(of: found), of: found.record) else {
         throw .recordDamaged(shard: number)
       }

@@ -15,6 +15,8 @@ final class Compactor: Sendable {
   private let disk: any Disk
   private let root: String
   private let collections: @Sendable () -> [Collection]
+  /// Told of shards in whose place there is another one now.
+  private let replaced: @Sendable (Collection, [Int]) -> Void
   private let state = Monitor(State())
   private let thread = Mutex<NamedThread?>(nil)
 
@@ -38,6 +40,7 @@ final class Compactor: Sendable {
   init(
     configuration: ServiceConfiguration, catalog: Catalog?, follower: CatalogFollower?,
     logger: Logger, disk: any Disk, root: String,
+    replaced: @escaping @Sendable (Collection, [Int]) -> Void,
     collections: @escaping @Sendable () -> [Collection]
   ) {
     self.configuration = configuration
@@ -46,6 +49,7 @@ final class Compactor: Sendable {
     self.logger = logger
     self.disk = disk
     self.root = root
+    self.replaced = replaced
     self.collections = collections
   }
 
@@ -118,7 +122,8 @@ final class Compactor: Sendable {
     let plan = CompactionPlan(
       collection.compactionCandidates(live),
       rules: CompactionPlan.Rules(
-        deadPercent: wanted.deadPercent, rowCapacity: collection.opener.geometry.rowCapacity))
+        deadPercent: wanted.deadPercent, rowCapacity: collection.opener.geometry.rowCapacity,
+        logByteCountMax: ShardGeometry.logByteCountMax))
     for group in plan.groups {
       if state.withLock({ $0.isClosed }) { break }
       let parts = live.parts.filter { group.contains($0.shard.identity.number) }
@@ -163,18 +168,31 @@ final class Compactor: Sendable {
       return !state.withLock { $0.isClosed }
     }
     try compactor.write()
-    let shard = try compactor.replace()
     let numbers = parts.map(\.shard.identity.number)
-    collection.replace(numbers, by: shard)
-    do { try follower?.replace(numbers, by: shard, of: collection) } catch {
-      // The next start sees that the shard is another one, and reads it again.
-      logger.error("the catalog could not follow a compaction: \(error)")
+    let outcome = collection.places.withLock { _ -> Result<Shard, CompactionFailure> in
+      do throws(CompactionFailure) {
+        let shard = try compactor.replace()
+        collection.replace(numbers, by: shard)
+        follow(numbers, by: shard, of: collection)
+        return .success(shard)
+      } catch {
+        return .failure(error)
+      }
     }
+    let shard = try outcome.get()
     do throws(DiskError) { try compactor.removeSources() } catch {
       logger.error("replaced shards could not be removed; the next start does it: \(error)")
     }
     logger.info(
       "\(collection.name): shards \(numbers) became one with \(shard.rowCount) rows")
+  }
+
+  private func follow(_ numbers: [Int], by shard: Shard, of collection: Collection) {
+    replaced(collection, numbers)
+    do { try follower?.replace(numbers, by: shard, of: collection) } catch {
+      // The next start sees that the shard is another one, and reads it again.
+      logger.error("the catalog could not follow a compaction: \(error)")
+    }
   }
 
   private func requireRoom(
@@ -220,19 +238,19 @@ extension IngestService {
 extension Collection {
   /// Every shard number that there is or was, so that nothing is put together across one that is lost.
   fileprivate func compactionCandidates(_ live: LiveRows) -> [CompactionPlan.Candidate] {
-    let (growing, lost) = (growingShard, lostIDs)
+    let lost = lostIDs
     var candidates = live.parts.map { part in
       let summary = part.shard.summary
-      let isClosed = summary.isSealed || !summary.damage.isEmpty
+      let isClosed = summary.isSealed || (!summary.damage.isEmpty && isFinished(part.shard))
       return CompactionPlan.Candidate(
         number: summary.number, rowCount: summary.rowCount, liveRowCount: part.liveRowCount,
-        isCompactable: isClosed && summary.number != growing && part.damagedRowCount == 0
-          && lost[summary.number] == nil)
+        logByteCount: summary.logEnd,
+        isCompactable: isClosed && part.damagedRowCount == 0 && lost[summary.number] == nil)
     }
     for number in unusableShards.keys {
       candidates.append(
         CompactionPlan.Candidate(
-          number: number, rowCount: 0, liveRowCount: 0, isCompactable: false))
+          number: number, rowCount: 0, liveRowCount: 0, logByteCount: 0, isCompactable: false))
     }
     return candidates.sorted { $0.number < $1.number }
   }

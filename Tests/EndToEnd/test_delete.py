@@ -221,6 +221,7 @@ class Writer(threading.Thread):
 def test_ingest_and_deletes_of_many_workers_end_as_their_order_says(launch):
     print("seed", SEED)
     server = launch("--shard-bytes", "4KiB")
+    Client(server.url).create(DIMENSION)
     writers = [Writer(number, server.url) for number in range(4)]
     for writer in writers:
         writer.start()

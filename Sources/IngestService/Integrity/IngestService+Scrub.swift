@@ -38,9 +38,12 @@ package struct ScrubProgress: Sendable {
     startedAt = job.record.startedAt
     endedAt = job.record.endedAt
     let seconds = job.began.duration(to: now).seconds
+    let rest = Double(job.totalByteCount - checked)
+    // As fast as until now, and not faster than the rate.
+    let atRate = rate.map { rest / Double($0) } ?? 0
     remainingSeconds =
       job.record.state == .running && checked > 0
-      ? seconds * Double(job.totalByteCount - checked) / Double(checked) : nil
+      ? max(seconds * rest / Double(checked), atRate) : nil
   }
 
   package var percent: Double {

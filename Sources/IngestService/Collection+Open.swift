@@ -97,7 +97,7 @@ extension Collection {
       unusable[number] = nil
       try ShardWriter.removeShard(number, in: opener.collection, disk: opener.disk)
     }
-    // The number of a shard that was replaced is not given out again: the next start would remove it.
+    // A number that was replaced is not given out again: the next start would remove its shard.
     let lastKnown = max(
       numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1, replaced.max() ?? -1)
     for number in catalogRowCounts.keys.sorted()
@@ -156,13 +156,9 @@ extension Collection {
     return numbers
   }
 
-  /// Seals every shard behind which another is visible. A shard with damage stays as it is.
-  ///
-  /// Which shard is written to says nothing: rows of the one before may be written and not yet durable, and to
-  /// seal it then would cut them. Shards become visible in the order of their commits, so once the next one is,
-  /// every row of a shard is durable.
+  /// Seals every shard to which nothing comes any more. A shard with damage stays as it is.
   package func sealFinishedShards() throws(DiskError) {
-    for shard in shards.dropLast() {
+    for shard in shards.filter(isFinished) {
       let summary = shard.summary
       guard !summary.isSealed, summary.damage.isEmpty else { continue }
       do throws(Shard.SealFailure) {

@@ -74,6 +74,11 @@ package final class Shard: Sendable {
     }
   }
 
+  /// The files were verified and are right: what was found without a row at fault was repaired.
+  package func forgetDamageWithoutRows() {
+    state.withLock { state in state.damage.removeAll { $0.rows.isEmpty } }
+  }
+
   /// Whether rows match the checksums of their batches, read anew.
   package func areRight(_ rows: Range<Int>) -> Bool {
     let batches = records(overlapping: rows)

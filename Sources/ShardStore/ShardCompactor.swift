@@ -91,7 +91,15 @@ package struct ShardCompactor {
     _ source: Source, into output: inout CompactedShard
   ) throws(CompactionFailure) {
     let number = source.shard.identity.number
-    for found in source.shard.readableRecords {
+    var reader = source.shard.logReader(from: 0)
+    while true {
+      let next: LogReader.Found?
+      do throws(CommitRecord.Problem) { next = try reader.next() } catch {
+        // Its batch would be forgotten, and stored again when it is sent again.
+        throw .recordDamaged(shard: number)
+      }
+      guard let found = next else { return }
+      if found.record.kind == .replacement { continue }
       guard let ids = IDList(payload: source.shard.idBytes(of: found), of: found.record) else {
         throw .recordDamaged(shard: number)
       }

@@ -12,24 +12,25 @@ extension Collection {
     CompactionPlan(
       compactionCandidates(live),
       rules: CompactionPlan.Rules(
-        deadPercent: deadPercent, rowCapacity: opener.geometry.rowCapacity))
+        deadPercent: deadPercent, rowCapacity: opener.geometry.rowCapacity,
+        logByteCountMax: ShardGeometry.logByteCountMax))
   }
 
   /// Every shard number that there is or was, so that nothing is put together across one that is lost.
   private func compactionCandidates(_ live: LiveRows) -> [CompactionPlan.Candidate] {
-    let (growing, lost) = (growingShard, lostIDs)
+    let lost = lostIDs
     var candidates = live.parts.map { part in
       let summary = part.shard.summary
-      let isClosed = summary.isSealed || !summary.damage.isEmpty
+      let isClosed = summary.isSealed || (!summary.damage.isEmpty && isFinished(part.shard))
       return CompactionPlan.Candidate(
         number: summary.number, rowCount: summary.rowCount, liveRowCount: part.liveRowCount,
-        isCompactable: isClosed && summary.number != growing && part.damagedRowCount == 0
-          && lost[summary.number] == nil)
+        logByteCount: summary.logEnd,
+        isCompactable: isClosed && part.damagedRowCount == 0 && lost[summary.number] == nil)
     }
     for number in unusableShards.keys {
       candidates.append(
         CompactionPlan.Candidate(
-          number: number, rowCount: 0, liveRowCount: 0, isCompactable: false))
+          number: number, rowCount: 0, liveRowCount: 0, logByteCount: 0, isCompactable: false))
     }
     return candidates.sorted { $0.number < $1.number }
   }
@@ -50,9 +51,17 @@ extension Collection {
         ShardCompactor.Source(part.shard) { part.run(from: $0, countMax: $1) }
       }, opener: opener, progress: progress)
     try compactor.write()
-    let shard = try compactor.replace()
-    replace(parts.map(\.shard.identity.number), by: shard)
-    replaced(shard)
+    let outcome = places.withLock { _ -> Result<Shard, CompactionFailure> in
+      do throws(CompactionFailure) {
+        let shard = try compactor.replace()
+        replace(parts.map(\.shard.identity.number), by: shard)
+        replaced(shard)
+        return .success(shard)
+      } catch {
+        return .failure(error)
+      }
+    }
+    let shard = try outcome.get()
     do throws(DiskError) { try compactor.removeSources() } catch { return (shard, error) }
     return (shard, nil)
   }

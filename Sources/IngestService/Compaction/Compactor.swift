@@ -15,6 +15,8 @@ final class Compactor: Sendable {
   private let disk: any Disk
   private let root: String
   private let collections: @Sendable () -> [Collection]
+  /// Told of shards in whose place there is another one now.
+  private let replaced: @Sendable (Collection, [Int]) -> Void
   private let state = Monitor(State())
   private let thread = Mutex<NamedThread?>(nil)
 
@@ -38,6 +40,7 @@ final class Compactor: Sendable {
   init(
     configuration: ServiceConfiguration, catalog: Catalog?, follower: CatalogFollower?,
     logger: Logger, disk: any Disk, root: String,
+    replaced: @escaping @Sendable (Collection, [Int]) -> Void,
     collections: @escaping @Sendable () -> [Collection]
   ) {
     self.configuration = configuration
@@ -46,6 +49,7 @@ final class Compactor: Sendable {
     self.logger = logger
     self.disk = disk
     self.root = root
+    self.replaced = replaced
     self.collections = collections
   }
 
@@ -155,17 +159,22 @@ final class Compactor: Sendable {
         _ = state.wait(until: due) { $0.isClosed ? () : nil }
       }
       return !state.withLock { $0.isClosed }
-    } replaced: { [follower, logger] shard in
-      do { try follower?.replace(numbers, by: shard, of: collection) } catch {
-        // The next start sees that the shard is another one, and reads it again.
-        logger.error("the catalog could not follow a compaction: \(error)")
-      }
+    } replaced: {
+      follow(numbers, by: $0, of: collection)
     }
     if let left {
       logger.error("replaced shards could not be removed; the next start does it: \(left)")
     }
     logger.info(
       "\(collection.name): shards \(numbers) became one with \(shard.rowCount) rows")
+  }
+
+  private func follow(_ numbers: [Int], by shard: Shard, of collection: Collection) {
+    replaced(collection, numbers)
+    do { try follower?.replace(numbers, by: shard, of: collection) } catch {
+      // The next start sees that the shard is another one, and reads it again.
+      logger.error("the catalog could not follow a compaction: \(error)")
+    }
   }
 
   private func requireRoom(

@@ -144,7 +144,10 @@ import Testing
       let plan = collection.compactionPlan(live, deadPercent: 1)
       for group in plan.groups {
         let parts = live.parts.filter { group.contains($0.shard.identity.number) }
-        let outcome = try? collection.compact(parts) { _ in true } replaced: { _ in }
+        let outcome = try? collection.compact(parts) { _ in
+          true
+        } replaced: { _ in
+        }
         guard let outcome, outcome.left == nil else { return false }
       }
       return true

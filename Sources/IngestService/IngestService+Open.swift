@@ -223,8 +223,8 @@ extension IngestService {
       replaced: { [weak scrubber] collection, numbers in
         let targets = numbers.map { ScrubTarget(collection: collection.uuid, shard: $0) }
         scrubber?.state.change { $0.forget(targets) }
-      }
-    ) { [weak self] in self?.collections ?? [] }
+      },
+      collections: { [weak self] in self?.collections ?? [] })
     self.compactor.withLock { $0 = compactor }
     compactor.start()
   }

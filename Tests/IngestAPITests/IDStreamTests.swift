@@ -86,7 +86,7 @@ import Testing
   @Test func noMutationStopsTheProgram() {
     let seed = UInt64.random(in: .min ... .max)
     print("id streams, seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = StreamMix(state: seed)
     var refusedCount = 0
     for number in 0..<20_000 {
       let form = Self.forms[number % Self.forms.count]
@@ -103,7 +103,7 @@ import Testing
     #expect((1000..<20_000).contains(refusedCount))
   }
 
-  private func mutate(_ body: inout [UInt8], _ random: inout SplitMix) {
+  private func mutate(_ body: inout [UInt8], _ random: inout StreamMix) {
     guard !body.isEmpty else { return }
     let place = Int.random(in: 0..<body.count, using: &random)
     let pieces = [
@@ -112,7 +112,7 @@ import Testing
     switch Int.random(in: 0..<6, using: &random) {
     case 0: body[place] = .random(in: .min ... .max, using: &random)
     case 1: body[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
-    case 2: body.removeSubrange(place..<min(body.count, place + 3))
+    case 2: body.removeSubrange(place..<Swift.min(body.count, place + 3))
     case 3: body.insert(contentsOf: (pieces.randomElement(using: &random) ?? "").utf8, at: place)
     case 4: body.removeLast(body.count - place)
     default: body += body[place...].prefix(40)
@@ -146,7 +146,7 @@ import Testing
 }
 
 /// A generator whose sequence is known from its seed.
-private struct SplitMix: RandomNumberGenerator {
+private struct StreamMix: RandomNumberGenerator {
   var state: UInt64
 
   mutating func next() -> UInt64 {

@@ -17,7 +17,7 @@ import Testing
       bytes += archive.begin(name)
       for start in stride(from: 0, to: content.count, by: 777) {
         let piece = Array(content[start..<min(start + 777, content.count)])
-        archive.count(piece)
+        piece.withUnsafeBytes { archive.count($0) }
         bytes += piece
       }
       bytes += archive.end()
@@ -27,7 +27,7 @@ import Testing
     let path = FileManager.default.temporaryDirectory
       .appendingPathComponent("ingot-\(UUID().uuidString).zip").path
     defer { try? FileManager.default.removeItem(atPath: path) }
-    FileManager.default.createFile(atPath: path, contents: Data(bytes))
+    try Data(bytes).write(to: URL(filePath: path))
     let script = """
       import sys, zipfile
       archive = zipfile.ZipFile(sys.argv[1])

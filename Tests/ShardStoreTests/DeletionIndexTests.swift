@@ -46,7 +46,7 @@ import Testing
     let log = BytesInMemory(bytes: bytes)
     let sorted = [
       SortedIDs(index.sortedEntries(), ids: log, idsEnd: bytes.count),
-      SortedIDs(sealed, ids: log, idsEnd: bytes.count),
+      SortedIDs(sealed, ids: log, idsEnd: bytes.count, lastSequence: 0),
     ]
 
     for id in UInt8(0)..<41 {

@@ -172,6 +172,27 @@ package final class Catalog: Sendable {
     }
   }
 
+  /// What is wrong with the file, of which every page is read; nil when nothing is.
+  package func problem() -> String? {
+    do { return try database.read { try Self.problem($0) } } catch { return "\(error)" }
+  }
+
+  /// Not `quick_check`, which does not compare indexes with their tables: a batch id that an index has lost would be
+  /// stored again. Source: sqlite.org/pragma.html#pragma_integrity_check.
+  static func problem(_ database: Database) throws -> String? {
+    let found = try String.fetchOne(database, sql: "PRAGMA integrity_check(1)")
+    return found == "ok" ? nil : found ?? "no answer"
+  }
+
+  /// Has the next start make the catalog again.
+  package func giveUp() throws {
+    try database.write { try $0.execute(sql: "PRAGMA user_version = \(Self.givenUpVersion)") }
+  }
+
+  private static let givenUpVersion = -1
+
+  package func close() throws { try database.close() }
+
   /// Moves what is in the write-ahead log into the database file, as before a clean stop.
   package func checkpoint() throws {
     try database.writeWithoutTransaction { try _ = $0.checkpoint(.truncate) }

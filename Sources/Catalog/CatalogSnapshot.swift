@@ -62,10 +62,9 @@ package final class CatalogSnapshot: Sendable {
     }
   }
 
-  /// What SQLite finds wrong with the file's structure; nil when nothing is.
+  /// What SQLite finds wrong with tables and indexes; nil when nothing is.
   package func problem() throws -> String? {
-    let found = try database.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }
-    return found == "ok" ? nil : found ?? "no answer"
+    try database.read { try Catalog.problem($0) }
   }
 
   /// The UUIDs of all collections.

@@ -141,11 +141,23 @@ extension IngestService {
     }
   }
 
+  /// Larger ones are checked by the scrub, so that a start does not take minutes.
+  private static let checkedCatalogByteCountMax = 256 << 20
+
+  /// The catalog, when it can be used.
+  private static func soundCatalog(_ path: String) -> Catalog? {
+    guard let catalog = try? Catalog(path: path) else { return nil }
+    let byteCount = (try? RealDisk().openFile(path, for: .read).byteCount()) ?? 0
+    guard byteCount <= checkedCatalogByteCountMax, catalog.problem() != nil else { return catalog }
+    try? catalog.close()
+    return nil
+  }
+
   /// A catalog that cannot be used is kept aside and made again from the logs (promise P7).
   private static func openCatalog(
     _ layout: StoreLayout, report: inout RecoveryReport
   ) -> Catalog? {
-    if let catalog = try? Catalog(path: layout.catalogFile) { return catalog }
+    if let catalog = soundCatalog(layout.catalogFile) { return catalog }
     let aside = "\(layout.catalogFile).damaged-\(MonotonicTime.wallClockNanoseconds)"
     for suffix in ["", "-wal", "-shm"] {
       try? RealDisk().rename(layout.catalogFile + suffix, to: aside + suffix)
@@ -211,8 +223,8 @@ extension IngestService {
       replaced: { [weak scrubber] collection, numbers in
         let targets = numbers.map { ScrubTarget(collection: collection.uuid, shard: $0) }
         scrubber?.state.change { $0.forget(targets) }
-      }
-    ) { [weak self] in self?.collections ?? [] }
+      },
+      collections: { [weak self] in self?.collections ?? [] })
     self.compactor.withLock { $0 = compactor }
     compactor.start()
   }

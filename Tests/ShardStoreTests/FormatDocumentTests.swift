@@ -55,6 +55,29 @@ import Testing
       ])
   }
 
+  @Test func kindsAreAsDocumented() throws {
+    let kinds = try table("Kinds")
+
+    // Here the columns are the number and the name of a kind.
+    #expect(kinds.map(\.offset) == (1...5).map { $0 })
+    for kind in kinds {
+      let known = try #require(CommitRecord.Kind(rawValue: UInt16(kind.offset)))
+      #expect("\(known)" == kind.size)
+    }
+    #expect(CommitRecord.Kind(rawValue: UInt16(kinds.count + 1)) == nil)
+  }
+
+  @Test func originIsAsDocumented() throws {
+    typealias Layout = CommitRecord.Origin.Layout
+    try compare(
+      "Origin",
+      [
+        ("shard", Layout.shard), ("rowsCRC32C", Layout.rowsCRC32C), ("firstRow", Layout.firstRow),
+        ("rowCount", Layout.rowCount), ("ids", Layout.ids),
+      ])
+    #expect(IDIndexEntry.deletionBit == 1 << 31)
+  }
+
   @Test func sealTableIsAsDocumented() throws {
     typealias Layout = SealTable.Layout
     try compare(

@@ -20,7 +20,7 @@ extension IngestAPI {
     }
     let problems = service.fileProblems
     let isClean =
-      unusable.isEmpty && problems.isEmpty
+      unusable.isEmpty && problems.isEmpty && service.catalogState == "pass"
       && shards.allSatisfy { $0.summary.damage.isEmpty && $0.findings.isEmpty }
     let damagedRowCount = service.collections.reduce(0) { $0 + $1.damagedRowCount }
     let status = !isClean && head.query.first("fail_on") == "corrupt" ? 500 : 200

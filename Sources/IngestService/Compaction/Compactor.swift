@@ -134,9 +134,14 @@ final class Compactor: Sendable {
       }
       publish(progress, of: collection)
     }
-    progress.state = "done"
     progress.endedAt = MonotonicTime.wallClockNanoseconds
-    publish(progress, of: collection)
+    let ended = progress
+    state.change { state in
+      state.progress[collection.uuid] = ended
+      // What was asked for meanwhile comes next.
+      let isLast = state.wanted[collection.uuid] == nil
+      state.progress[collection.uuid]?.state = isLast ? "done" : "running"
+    }
   }
 
   private func publish(_ progress: CompactionProgress, of collection: Collection) {

@@ -159,10 +159,15 @@ extension IngestService {
   /// The last verification of some shard found something, or a file of the store is damaged.
   package var hasFindings: Bool {
     scrubber.withLock { $0 }?.state.withLock { state in
-      !state.fileProblems.isEmpty || state.found.values.contains { !$0.isEmpty }
+      !state.fileProblems.isEmpty || state.catalogProblem != nil
+        || state.found.values.contains { !$0.isEmpty }
     } ?? false
   }
 
-  /// `pass`, or why the catalog is not used.
-  package var catalogState: String { catalog == nil ? "unusable" : "pass" }
+  /// `pass`; `damaged` when the next start makes it again; `unusable` when there is none.
+  package var catalogState: String {
+    guard catalog != nil else { return "unusable" }
+    let problem = scrubber.withLock { $0 }?.state.withLock { $0.catalogProblem }
+    return problem == nil ? "pass" : "damaged"
+  }
 }

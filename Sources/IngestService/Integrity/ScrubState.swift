@@ -37,8 +37,11 @@ struct ScrubState {
   var verifiedAt: [ScrubTarget: Int64] = [:]
   /// What the last verification found, whether or not rows are touched.
   var found: [ScrubTarget: [ShardDamage]] = [:]
-  /// store.json, collection.json and the catalog.
+  /// store.json and collection.json.
   var fileProblems: [String] = []
+  /// What is wrong with the catalog as a database.
+  var catalogProblem: String?
+  var catalogCheckedAt: MonotonicTime?
   var isClosed = false
 
   /// A shard to read now.
@@ -98,6 +101,13 @@ struct ScrubState {
   }
 
   private static let endedJobCountMax = 100
+
+  /// A job that is to read everything has only the catalog left.
+  var isStoreRead: Bool {
+    jobs.values.contains {
+      $0.record.state == .running && $0.rest.isEmpty && $0.record.shard == nil
+    }
+  }
 
   /// Ends the jobs that have nothing left to read.
   ///

@@ -124,7 +124,27 @@ extension Scrubber {
     }
   }
 
-  /// The files that say once what never changes, and the catalog's own structure.
+  /// Half of the age after the last time, as for shards. At start it was checked when it was opened.
+  var isCatalogDue: Bool {
+    let checked = state.withLock { $0.catalogCheckedAt } ?? began
+    return checked.duration(to: .now).seconds > scrubAge.seconds / 2
+  }
+
+  /// Reads every page of the catalog. What is wrong with single batches is found with their shard.
+  func checkCatalog() {
+    let problem = catalog?.problem()
+    state.change { state in
+      state.catalogProblem = problem
+      state.catalogCheckedAt = .now
+    }
+    guard let problem else { return }
+    logger.error("catalog.sqlite is damaged, the next start makes it again: \(problem)")
+    do { try catalog?.giveUp() } catch {
+      logger.error("catalog.sqlite cannot be given up: \(error)")
+    }
+  }
+
+  /// The files that say once what never changes.
   func checkFiles() {
     var problems: [String] = []
     do throws(StoreProblem) {

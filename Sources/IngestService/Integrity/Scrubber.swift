@@ -16,6 +16,7 @@ final class Scrubber: Sendable {
   let state = Monitor(ScrubState())
   let began = MonotonicTime.now
   private let configuration: ServiceConfiguration
+  var scrubAge: Duration { configuration.scrubAge }
   private let thread = Mutex<NamedThread?>(nil)
 
   /// How soon shards that came meanwhile are seen.
@@ -79,6 +80,7 @@ final class Scrubber: Sendable {
   private func run() {
     while true {
       let candidates = candidates()
+      if state.withLock({ $0.isStoreRead }) || isCatalogDue { checkCatalog() }
       for ended in state.change({ $0.endJobs(now: MonotonicTime.wallClockNanoseconds) }) {
         record(ended)
       }

@@ -113,6 +113,14 @@ let package = Package(
       swiftSettings: commonSettings),
     .testTarget(
       name: "IngotTests", dependencies: ["ingot", "SystemIO"], swiftSettings: commonSettings),
+    .testTarget(
+      name: "DamageTests",
+      dependencies: [
+        "IngestService", "ShardStore", "SystemIO", "CLinux",
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: commonSettings),
     .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
     .testTarget(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore", "SystemIO"],

@@ -15,6 +15,11 @@ static inline int linux_fallocate(int file, off_t offset, off_t length) {
   return fallocate(file, 0, offset, length);
 }
 
+/// Makes a range read as zero, as after a lost extent. Used by tests.
+static inline int linux_punch_hole(int file, off_t offset, off_t length) {
+  return fallocate(file, 3 /* FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE */, offset, length);
+}
+
 extern int sync_file_range(int, off_t, off_t, unsigned int);
 static inline int linux_start_writeback(int file, off_t offset, off_t length) {
   return sync_file_range(file, offset, length, 2 /* SYNC_FILE_RANGE_WRITE */);

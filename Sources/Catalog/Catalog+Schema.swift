@@ -5,7 +5,11 @@ internal import GRDB
 /// A catalog that this version of the program cannot use.
 package enum CatalogError: Error, Sendable {
   case version(found: Int, expected: Int)
+  /// No tables: nothing was ever written to it, or it was emptied.
+  case empty
   case outOfRange(column: String, value: Int)
+  /// A value has another type than the one that was written.
+  case type(column: String)
 }
 
 extension Catalog {

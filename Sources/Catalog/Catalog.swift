@@ -83,9 +83,8 @@ package final class Catalog: Sendable {
   }
 
   static func positions(_ database: Database, collection: String) throws -> [Int: Position] {
-    let rows = try Row.fetchAll(
-      database, sql: "SELECT * FROM shards WHERE collection = ?",
-      arguments: [collection])
+    let statement = try database.cachedStatement(sql: "SELECT * FROM shards WHERE collection = ?")
+    let rows = try Row.fetchAll(statement, arguments: [collection])
     return Dictionary(
       try rows.map { (try $0.count(of: "shard"), try Position(row: $0)) },
       uniquingKeysWith: { first, _ in first })
@@ -203,9 +202,8 @@ extension Catalog.Position {
   fileprivate init(row: Row) throws {
     self.init(
       logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"),
-      firstRecordCRC32C: UInt32(
-        truncatingIfNeeded: try row.decode(Int64.self, forColumn: "first_record_crc32c")))
-    let numbers: String = try row.decode(forColumn: "replaced")
+      firstRecordCRC32C: try row.checksum("first_record_crc32c"))
+    let numbers = try row.text("replaced")
     replaced = try numbers.split(separator: ",").map { text in
       guard let number = Int(text) else {
         throw CatalogError.outOfRange(column: "replaced", value: -1)

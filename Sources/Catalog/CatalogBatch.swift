@@ -72,15 +72,13 @@ extension CatalogBatch: FetchableRecord {
       throw CatalogError.outOfRange(column: "kind", value: kind)
     }
     self.init(
-      sequence: try row.count(of: "sequence"), kind: knownKind,
-      batchID: try row.decode(forColumn: "batch_id"),
+      sequence: try row.count(of: "sequence"), kind: knownKind, batchID: try row.text("batch_id"),
       shard: try row.count(of: "shard"), firstRow: try row.count(of: "first_row"),
-      rowCount: try row.count(of: "row_count"),
-      rowsCRC32C: UInt32(truncatingIfNeeded: try row.decode(Int64.self, forColumn: "rows_crc32c")),
-      contentDigest: [UInt8](try row.decode(Data.self, forColumn: "content_digest")),
-      bodySHA256: try row.decode(Data?.self, forColumn: "body_sha256").map { [UInt8]($0) },
-      committedAt: try row.decode(forColumn: "committed_at"), origin: try Origin(row: row),
-      ids: [UInt8](try row.decode(Data.self, forColumn: "ids")))
+      rowCount: try row.count(of: "row_count"), rowsCRC32C: try row.checksum("rows_crc32c"),
+      contentDigest: try row.bytes("content_digest"),
+      bodySHA256: try row.isNull("body_sha256") ? nil : row.bytes("body_sha256"),
+      committedAt: try row.integer("committed_at"), origin: try Origin(row: row),
+      ids: try row.bytes("ids"))
   }
 
   /// Adds the batch; one that is already there is left as it is, so that a log may be read twice.
@@ -104,19 +102,21 @@ extension CatalogBatch: FetchableRecord {
 extension CatalogBatch.Origin {
   /// - Returns: nil for a batch that was never moved.
   fileprivate init?(row: Row) throws {
-    guard try row.decode(Int?.self, forColumn: "origin_shard") != nil else { return nil }
+    let columns = ["origin_shard", "origin_first_row", "origin_row_count", "origin_rows_crc32c"]
+    if try columns.allSatisfy({ try row.isNull($0) }) { return nil }
     self.init(
       shard: try row.count(of: "origin_shard"), firstRow: try row.count(of: "origin_first_row"),
       rowCount: try row.count(of: "origin_row_count"),
-      rowsCRC32C: UInt32(
-        truncatingIfNeeded: try row.decode(Int64.self, forColumn: "origin_rows_crc32c")))
+      rowsCRC32C: try row.checksum("origin_rows_crc32c"))
   }
 }
 
+/// Values as they were stored. SQLite gives a value of any type for another when it is asked to; here each has
+/// the type that was written, so that a damaged one is not taken for it.
 extension Row {
   /// A number that counts something, as all that the catalog stores but checksums and times.
   func count(of column: String) throws -> Int {
-    let value = try decode(Int.self, forColumn: column)
+    let value = Int(try integer(column))
     guard (0...Self.countMax).contains(value) else {
       throw CatalogError.outOfRange(column: column, value: value)
     }
@@ -125,4 +125,41 @@ extension Row {
 
   /// Keeps sums of counts within an Int.
   private static var countMax: Int { 1 << 48 }
+
+  func checksum(_ column: String) throws -> UInt32 {
+    let value = try integer(column)
+    guard let checksum = UInt32(exactly: value) else {
+      throw CatalogError.outOfRange(column: column, value: Int(value))
+    }
+    return checksum
+  }
+
+  func integer(_ column: String) throws -> Int64 {
+    guard case .int64(let value) = try storage(column) else {
+      throw CatalogError.type(column: column)
+    }
+    return value
+  }
+
+  func text(_ column: String) throws -> String {
+    guard case .string(let value) = try storage(column) else {
+      throw CatalogError.type(column: column)
+    }
+    return value
+  }
+
+  func bytes(_ column: String) throws -> [UInt8] {
+    guard case .blob(let value) = try storage(column) else {
+      throw CatalogError.type(column: column)
+    }
+    return [UInt8](value)
+  }
+
+  func isNull(_ column: String) throws -> Bool {
+    if case .null = try storage(column) { true } else { false }
+  }
+
+  private func storage(_ column: String) throws -> DatabaseValue.Storage {
+    try decode(DatabaseValue.self, forColumn: column).storage
+  }
 }

@@ -55,34 +55,76 @@ package final class CatalogSnapshot: Sendable {
     return "file:\(encoded)?immutable=1"
   }
 
+  /// Nobody writes to the file, so that there is nothing that a transaction would keep out.
+  private func read<Value>(_ body: (Database) throws -> Value) throws -> Value {
+    try database.unsafeRead(body)
+  }
+
   private func checkVersion() throws {
-    let version = try database.read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+    let version = try read { try Int.fetchOne($0, sql: "PRAGMA user_version") ?? 0 }
+    if version == 0, try schema().isEmpty { throw CatalogError.empty }
     guard version == Catalog.schemaVersion else {
       throw CatalogError.version(found: version, expected: Catalog.schemaVersion)
     }
   }
 
-  /// What SQLite finds wrong with tables and indexes; nil when nothing is.
+  /// What SQLite finds wrong with tables and indexes, and whether they are those of a catalog; nil when nothing is.
   package func problem() throws -> String? {
-    try database.read { try Catalog.problem($0) }
+    if let found = try read({ try Catalog.problem($0) }) { return found }
+    let hasTables = try schema() == Self.expectedSchema.get()
+    return hasTables ? nil : "its tables are not those of a catalog"
+  }
+
+  private static let expectedSchema = Result {
+    try DatabaseQueue().write { database in
+      try Catalog.prepareSchema(database)
+      return try schema(database)
+    }
+  }
+
+  /// The statements that made the tables and indexes.
+  private func schema() throws -> Set<[String?]> { try read(Self.schema) }
+
+  private static func schema(_ database: Database) throws -> Set<[String?]> {
+    let rows = try Row.fetchAll(
+      database, sql: "SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    return Set(try rows.map { row in try (0..<4).map { try row.decode(atIndex: $0) } })
   }
 
   /// The UUIDs of all collections.
   package func collections() throws -> [String] {
-    try database.read { database in
+    try read { database in
       try String.fetchAll(
-        database, sql: "SELECT collection FROM shards GROUP BY collection ORDER BY collection")
+        try database.cachedStatement(
+          sql:
+            "SELECT collection FROM shards UNION SELECT collection FROM batches ORDER BY collection"
+        ))
+    }
+  }
+
+  /// Behind the last row of each shard, by its batches.
+  package func batchRowCounts(collection: String) throws -> [Int: Int] {
+    try read { database in
+      let statement = try database.cachedStatement(
+        sql: """
+          SELECT shard, MAX(first_row + row_count) AS row_count FROM batches
+          WHERE collection = ? GROUP BY shard
+          """)
+      let rows = try Row.fetchAll(statement, arguments: [collection])
+      return Dictionary(
+        try rows.map { (try $0.count(of: "shard"), try $0.count(of: "row_count")) },
+        uniquingKeysWith: { first, _ in first })
     }
   }
 
   /// How far each shard's log has been read, by shard number.
   package func positions(collection: String) throws -> [Int: Catalog.Position] {
-    try database.read { try Catalog.positions($0, collection: collection) }
+    try read { try Catalog.positions($0, collection: collection) }
   }
 
   /// The batches and deletions of a shard with their ids, in the order of their commit.
   package func batches(collection: String, shard: Int) throws -> [CatalogBatch] {
-    try database.read { database in
+    try read { database in
       try CatalogBatch.fetchAll(
         database,
         sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
@@ -92,7 +134,7 @@ package final class CatalogSnapshot: Sendable {
 
   /// The sequence of a collection's last batch; nil when there is none.
   package func lastSequence(collection: String) throws -> Int? {
-    try database.read { database in
+    try read { database in
       try Int.fetchOne(
         database, sql: "SELECT max(sequence) FROM batches WHERE collection = ?",
         arguments: [collection])
@@ -101,7 +143,7 @@ package final class CatalogSnapshot: Sendable {
 
   /// What stands for the content of a batch; nil when there is no batch of that sequence.
   package func contentDigest(collection: String, sequence: Int) throws -> [UInt8]? {
-    try database.read { database in
+    try read { database in
       try Data.fetchOne(
         database,
         sql: "SELECT content_digest FROM batches WHERE collection = ? AND sequence = ?",
@@ -114,12 +156,11 @@ package final class CatalogSnapshot: Sendable {
   package func batches(
     collection: String, after sequence: Int, limit: Int
   ) throws -> [CatalogBatch] {
-    try database.read { database in
-      try CatalogBatch.fetchAll(
-        database,
-        sql:
-          "SELECT * FROM batches WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?",
-        arguments: [collection, sequence, limit])
+    try read { database in
+      let statement = try database.cachedStatement(
+        sql: "SELECT * FROM batches WHERE collection = ? AND sequence > ? ORDER BY sequence LIMIT ?"
+      )
+      return try CatalogBatch.fetchAll(statement, arguments: [collection, sequence, limit])
     }
   }
 }

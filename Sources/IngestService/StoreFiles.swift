@@ -54,6 +54,7 @@ extension CollectionFile: OnceFile {}
 
 extension OnceFile {
   static var formatMax: Int { 1 }
+  private static var byteCountMax: Int { 1 << 16 }
 
   private func encoded() throws -> [UInt8] {
     let encoder = JSONEncoder()
@@ -61,10 +62,21 @@ extension OnceFile {
     return [UInt8](try encoder.encode(self))
   }
 
-  private func checksum() throws -> String {
-    var copy = self
-    copy.crc32c = ""
-    return CRC32C.of(try copy.encoded()).hexadecimal
+  /// The checksum of a file, whatever else a newer format may write into it.
+  ///
+  /// - Returns: what was found and what the file says; nil when there is no place for one.
+  private static func checksums(of bytes: [UInt8]) -> (found: String, expected: String)? {
+    let name = Array("\"crc32c\":\"".utf8)
+    let digitCount = 8
+    guard bytes.count > name.count + digitCount,
+      let start = (0..<(bytes.count - name.count - digitCount)).first(where: {
+        bytes[$0] == name[0] && bytes[$0..<($0 + name.count)].elementsEqual(name)
+      })
+    else { return nil }
+    let digits = (start + name.count)..<(start + name.count + digitCount)
+    let found = CRC32C.of(
+      Array(bytes[digits.upperBound...]), continuing: CRC32C.of(Array(bytes[..<digits.lowerBound])))
+    return (found.hexadecimal, String(decoding: bytes[digits], as: UTF8.self))
   }
 
   /// Reads and checks a file.
@@ -72,24 +84,29 @@ extension OnceFile {
     let bytes: [UInt8]
     do throws(DiskError) {
       let file = try disk.openFile(path, for: .read)
-      bytes = try file.read(offset: 0, byteCount: min(try file.byteCount(), 1 << 16))
+      bytes = try file.read(offset: 0, byteCount: min(try file.byteCount(), byteCountMax + 1))
     } catch {
       throw .disk(error)
+    }
+    guard bytes.count <= byteCountMax, let checksums = checksums(of: bytes) else {
+      throw .damagedFile(path: path, reason: "it is not the JSON that Ingot writes")
+    }
+    // First, so that a damaged file is not taken for one of a newer format.
+    guard checksums.found == checksums.expected else {
+      throw .damagedFile(path: path, reason: "its checksum is wrong")
     }
     guard let value = try? JSONDecoder().decode(Self.self, from: Data(bytes)) else {
       throw .damagedFile(path: path, reason: "it is not the JSON that Ingot writes")
     }
     guard value.format <= formatMax else { throw .newerFormat(path: path, found: value.format) }
-    guard let checksum = try? value.checksum(), checksum == value.crc32c,
-      (try? value.encoded()) == bytes
-    else { throw .damagedFile(path: path, reason: "its checksum is wrong") }
     return value
   }
 
   /// Writes a new file in full under another name, syncs it, and gives it its name, durably.
   func write(_ path: String, inDirectory directory: String, disk: any Disk) throws(DiskError) {
     var copy = self
-    copy.crc32c = (try? checksum()) ?? ""
+    copy.crc32c = ""
+    copy.crc32c = CRC32C.of((try? copy.encoded()) ?? []).hexadecimal
     let temporary = path + ".new"
     if try disk.kind(of: temporary) != nil { try disk.removeFile(temporary) }
     let file = try disk.createFile(temporary)

@@ -1,22 +1,44 @@
-// Compares the catalog with the logs, both in the order of their batches. The catalog may be behind, and is never ahead.
+// Compares the catalog with the logs, both in the order of their batches. The catalog may be behind, and is never
+// ahead: it has each record of a log up to the position that it names, and none behind it.
 
 internal import Catalog
 internal import ShardStore
 internal import SystemIO
 
+/// The catalog as far as it can be read, and what is wrong with it as a file.
+package struct VerifiedCatalog: Sendable {
+  let snapshot: CatalogSnapshot?
+  let damage: [StoreDamage]
+  let notes: [String]
+}
+
 extension StoreVerifier {
-  /// The catalog, or a note that says why it is not compared.
-  func openCatalog() -> (CatalogSnapshot?, notes: [String]) {
+  /// Opens the catalog and checks its structure.
+  package func openCatalog() -> VerifiedCatalog {
     let path = layout.catalogFile
-    guard (try? disk.kind(of: path)) == .file else { return (nil, []) }
+    guard (try? disk.kind(of: path)) == .file else {
+      return VerifiedCatalog(snapshot: nil, damage: [], notes: [])
+    }
+    func damaged(_ reason: String) -> VerifiedCatalog {
+      let text = "\(path) \(reason); removed, it is made again from the logs"
+      return VerifiedCatalog(snapshot: nil, damage: [StoreDamage(reason: text)], notes: [])
+    }
     do {
-      let catalog = try CatalogSnapshot(path: path)
-      if let problem = try catalog.problem() {
-        return (nil, ["\(path) is damaged (\(problem)); removed, it is made again from the logs"])
-      }
-      return (catalog, [])
+      let snapshot = try CatalogSnapshot(path: path)
+      if let problem = try snapshot.problem() { return damaged("is damaged (\(problem))") }
+      return VerifiedCatalog(snapshot: snapshot, damage: [], notes: [])
+    } catch CatalogError.version(let found, let expected) where found > expected {
+      return VerifiedCatalog(
+        snapshot: nil, damage: [],
+        notes: [
+          "\(path) is not compared: it has version \(found), this program knows \(expected); it will "
+            + "be made again from the logs"
+        ])
+    } catch CatalogError.empty {
+      let note = "\(path) is empty and will be filled from the logs"
+      return VerifiedCatalog(snapshot: nil, damage: [], notes: [note])
     } catch {
-      return (nil, ["\(path) cannot be read (\(error)); it will be made again from the logs"])
+      return damaged("cannot be read (\(error))")
     }
   }
 
@@ -24,17 +46,21 @@ extension StoreVerifier {
   func checkLostCollections(
     _ catalog: CatalogSnapshot, known: Set<String>, _ result: inout StoreVerification
   ) {
-    guard let uuids = try? catalog.collections() else { return }
+    let uuids: [String]
+    do { uuids = try catalog.collections() } catch {
+      result.damage.append(StoreDamage(reason: "catalog.sqlite cannot be read: \(error)"))
+      return
+    }
     for uuid in uuids where !known.contains(uuid) {
       var check = CatalogCheck(catalog, collection: uuid)
-      var damage: [StoreDamage] = []
-      check.finish(collection: uuid, &damage)
-      let ids = damage.flatMap(\.ids)
+      var lost: [StoreDamage] = []
+      check.finish(collection: uuid, &lost)
+      let ids = lost.flatMap(\.ids)
       result.damage.append(
         StoreDamage(
           ids: ids,
           reason:
-            "a collection with UUID \(uuid) and \(ids.count) rows is in the catalog and not on "
+            "a collection with UUID \(uuid) and \(ids.count) rows is in catalog.sqlite and not on "
             + "disk"))
     }
   }
@@ -44,80 +70,147 @@ extension StoreVerifier {
 struct CatalogCheck {
   private let catalog: CatalogSnapshot?
   private let collection: String
-  private let positions: [Int: Catalog.Position]
+  private var positions: [Int: Catalog.Position] = [:]
+  /// Behind the last row of each shard, as the batches have it.
+  private var batchRowCounts: [Int: Int] = [:]
   private(set) var notes: [String] = []
   private var page: ArraySlice<CatalogBatch> = []
   private var lastSequence = 0
-  private var isAtEnd = false
+  private var isAtEnd: Bool
+  /// Why the catalog cannot be read, or not any further.
+  private var failure: String?
+  /// Batches that no log has.
+  private var extra: [CatalogBatch] = []
+  /// Rows of each shard that records cover.
+  private var covered: [Int: [Range<Int>]] = [:]
 
+  private static let none = Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0)
   /// Batches of one read; bounds memory.
   private static let pageBatchCount = 64
 
   init(_ catalog: CatalogSnapshot?, collection: String) {
     self.catalog = catalog
     self.collection = collection
+    isAtEnd = catalog == nil
     do {
       positions = try catalog?.positions(collection: collection) ?? [:]
-      isAtEnd = catalog == nil
+      batchRowCounts = try catalog?.batchRowCounts(collection: collection) ?? [:]
     } catch {
-      positions = [:]
+      failure = "\(error)"
       isAtEnd = true
-      notes.append("catalog.sqlite cannot be compared: \(error)")
     }
   }
 
-  /// One behind the last shard that the catalog knows.
-  var shardEnd: Int {
-    min((positions.keys.max() ?? -1), ShardIdentity.numberMax) + 1
+  /// Shards that the catalog has read and has batches of: one alone can be a damaged number.
+  var shards: Set<Int> {
+    Set(positions.keys).intersection(batchRowCounts.keys)
+      .filter { $0 <= ShardIdentity.numberMax }
   }
 
-  func position(ofShard number: Int) -> Catalog.Position {
-    positions[number]
-      ?? Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0)
+  /// Rows of a shard that were committed: what positions and batches both say, since a number that is
+  /// damaged and too large would make rows that never were count as lost.
+  func rowCount(ofShard number: Int) -> Int {
+    min(positions[number]?.rowCount ?? 0, batchRowCounts[number] ?? 0)
   }
 
   /// Compares the batches of a shard, in order, with the catalog's.
   mutating func compare(
     _ shard: ShardVerification, collection: String, _ damage: inout [StoreDamage]
   ) {
+    guard catalog != nil, failure == nil else { return }
+    let position = positions[shard.number] ?? Self.none
+    var problems: [String] = []
+    var behindCount = 0
     for found in shard.records {
-      while let batch = next(), batch.sequence < found.record.sequence {
-        missing(batch, collection: collection, &damage)
-        drop()
+      cover(found.record.rows, ofShard: shard.number)
+      let isRead = found.end <= position.logOffset
+      guard let batch = batch(found.record.sequence) else {
+        if failure != nil { return }
+        if isRead {
+          problems.append(
+            "does not have batch \(found.record.sequence), rows \(found.record.rows)")
+        } else {
+          behindCount += 1
+        }
+        continue
       }
-      guard let batch = next(), batch.sequence == found.record.sequence else { continue }
-      drop()
       let expected = CatalogBatch(
         found.record, shard: shard.number, ids: shard.idBytes(of: found))
-      guard batch != expected else { continue }
-      damage.append(
-        StoreDamage(
-          collection: collection, shard: shard.number,
-          reason: "catalog.sqlite differs from commits.log about batch \(batch.sequence), rows "
-            + "\(found.record.rows)"))
+      if batch != expected {
+        problems.append(
+          "differs from commits.log about batch \(batch.sequence), rows \(found.record.rows)")
+      } else if !isRead {
+        problems.append(
+          "has batch \(batch.sequence), and has read commits.log up to byte "
+            + "\(position.logOffset) only")
+      }
     }
-    let position = position(ofShard: shard.number)
-    if position.logOffset > shard.logEnd, !damage.contains(where: { $0.shard == shard.number }) {
-      damage.append(
-        StoreDamage(
-          collection: collection, shard: shard.number,
-          reason: "commits.log ends at byte \(shard.logEnd); the catalog has read up to "
-            + "\(position.logOffset)"))
+    if let problem = problem(of: position, shard, hasDamage: !shard.damage.isEmpty) {
+      problems.append(problem)
     }
+    damage += problems.map {
+      StoreDamage(collection: collection, shard: shard.number, reason: "catalog.sqlite \($0)")
+    }
+    guard behindCount > 0 else { return }
+    notes.append(
+      "catalog.sqlite lacks the last \(behindCount) batches of shard "
+        + "\(ShardIdentity.directoryName(shard.number)), which are read from its log at the next start"
+    )
+  }
+
+  /// Whether the catalog stopped reading a log at the end of a record, and counted its rows.
+  private func problem(
+    of position: Catalog.Position, _ shard: ShardVerification, hasDamage: Bool
+  ) -> String? {
+    guard position != Self.none else { return nil }
+    let last = shard.records.last { $0.end <= position.logOffset }
+    if let last, last.end == position.logOffset {
+      guard hasDamage || position.firstRecordCRC32C == shard.firstRecordCRC32C,
+        position.replaced == shard.replaced
+      else { return "knows another shard of this number" }
+      return position.rowCount == last.record.rows.upperBound
+        ? nil
+        : "counts \(position.rowCount) rows up to byte \(position.logOffset) of commits.log, "
+          + "expected \(last.record.rows.upperBound)"
+    }
+    // Where the log is damaged, it may well have been read to a place that is no longer there.
+    guard !hasDamage else { return nil }
+    return "has read commits.log up to byte \(position.logOffset), "
+      + (position.logOffset > shard.logEnd
+        ? "which ends at byte \(shard.logEnd)" : "which is within a record")
   }
 
   /// What is left in the catalog is in no log.
   mutating func finish(collection: String, _ damage: inout [StoreDamage]) {
     while let batch = next() {
-      missing(batch, collection: collection, &damage)
+      extra.append(batch)
       drop()
     }
+    guard let failure else {
+      for batch in extra { missing(batch, collection: collection, &damage) }
+      return
+    }
+    damage.append(
+      StoreDamage(
+        collection: collection, reason: "catalog.sqlite cannot be compared: \(failure)"))
   }
 
   /// A batch that should exist: its ids are named where its rows are.
   private func missing(
     _ batch: CatalogBatch, collection: String, _ damage: inout [StoreDamage]
   ) {
+    let rows = batch.firstRow..<(batch.firstRow + batch.rowCount)
+    let isCovered = covered[batch.shard]?.contains {
+      $0.lowerBound <= rows.lowerBound && rows.upperBound <= $0.upperBound
+    }
+    if isCovered == true {
+      damage.append(
+        StoreDamage(
+          collection: collection, shard: batch.shard,
+          reason: "catalog.sqlite has a batch \(batch.sequence) of rows \(rows), which commits.log "
+            + "gives to others"))
+      return
+    }
     let list = batch.idList
     let ids = list.map { list in (0..<list.count).map(list.string) } ?? []
     let place = damage.lastIndex {
@@ -128,10 +221,29 @@ struct CatalogCheck {
     } else {
       damage.append(
         StoreDamage(
-          collection: collection, shard: batch.shard,
-          rows: batch.firstRow..<(batch.firstRow + batch.rowCount), ids: ids,
-          reason: "batch \(batch.sequence) is in the catalog and not in commits.log"))
+          collection: collection, shard: batch.shard, rows: rows, ids: ids,
+          reason: "batch \(batch.sequence) is in catalog.sqlite and not in commits.log"))
     }
+  }
+
+  private mutating func cover(_ rows: Range<Int>, ofShard number: Int) {
+    var ranges = covered[number] ?? []
+    if let last = ranges.last, last.upperBound == rows.lowerBound {
+      ranges[ranges.count - 1] = last.lowerBound..<rows.upperBound
+    } else {
+      ranges.append(rows)
+    }
+    covered[number] = ranges
+  }
+
+  /// The batch of a sequence; those before it are in no log.
+  private mutating func batch(_ sequence: Int) -> CatalogBatch? {
+    while let batch = next(), batch.sequence <= sequence {
+      drop()
+      if batch.sequence == sequence { return batch }
+      extra.append(batch)
+    }
+    return nil
   }
 
   /// The next batch of the catalog; nil at its end.
@@ -141,9 +253,9 @@ struct CatalogCheck {
         page = try catalog.batches(
           collection: collection, after: lastSequence, limit: Self.pageBatchCount)[...]
       } catch {
-        notes.append("catalog.sqlite cannot be compared any further: \(error)")
+        failure = failure ?? "\(error)"
       }
-      isAtEnd = page.isEmpty
+      isAtEnd = page.count < Self.pageBatchCount
     }
     return page.first
   }

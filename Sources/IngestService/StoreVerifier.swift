@@ -55,17 +55,23 @@ package struct StoreVerifier {
 
   /// Reads and checks everything.
   ///
+  /// - Parameter catalog: One that was opened before; nil opens it.
   /// - Throws: when there is no store, or one of a newer format. Damage is not thrown.
-  package func verify() throws(StoreProblem) -> StoreVerification {
+  package func verify(
+    catalog opened: VerifiedCatalog? = nil
+  ) throws(StoreProblem) -> StoreVerification {
     var result = StoreVerification()
     guard let store = try readStore(&result) else { return result }
     let directories = try collectionDirectories(&result)
-    let (catalog, note) = openCatalog()
-    result.notes += note
+    let openedCatalog = opened ?? openCatalog()
+    result.damage += openedCatalog.damage
+    result.notes += openedCatalog.notes
+    let catalog = openedCatalog.snapshot
     let total = directories.reduce(0) { $0 + byteCount(of: $1.layout) }
     var doneByteCount = 0
     var known: Set<String> = []
     var areAllKnown = true
+    var identities = IdentityCheck()
     for directory in directories {
       let file: CollectionFile
       do throws(StoreProblem) {
@@ -90,8 +96,11 @@ package struct StoreVerifier {
         doneByteCount += count
         progress(min(doneByteCount, total), total)
       }
-      verify(directory.name, verifier, opener: opener, catalog: catalog, &result)
+      verify(
+        directory.name, verifier, opener: opener, catalog: catalog, identities: &identities, &result
+      )
     }
+    if let file = identities.foreignStoreFile { result.damage.append(file) }
     if areAllKnown, let catalog { checkLostCollections(catalog, known: known, &result) }
     return result
   }
@@ -212,7 +221,7 @@ extension StoreVerifier {
 extension StoreVerifier {
   private func verify(
     _ name: String, _ verifier: ShardVerifier, opener: ShardOpener, catalog: CatalogSnapshot?,
-    _ result: inout StoreVerification
+    identities: inout IdentityCheck, _ result: inout StoreVerification
   ) {
     let numbers: [Int]
     do throws(DiskError) {
@@ -224,20 +233,22 @@ extension StoreVerifier {
     var check = CatalogCheck(catalog, collection: opener.collectionUUID.description)
     var sequences = SequenceCheck()
     var damage: [StoreDamage] = []
-    let end = max((numbers.last ?? -1) + 1, check.shardEnd)
+    let present = Set(numbers)
     var replaced: Set<Int> = []
-    for number in 0..<end {
+    for number in present.union(0..<((numbers.last ?? -1) + 1)).union(check.shards).sorted() {
       if replaced.contains(number) {
-        if numbers.contains(number) {
-          result.notes.append("shard \(number) was replaced; removed at the next start")
+        if present.contains(number) {
+          result.notes.append(
+            "collection \(name): shard \(ShardIdentity.directoryName(number)) was replaced; removed "
+              + "at the next start")
         }
         continue
       }
-      let position = check.position(ofShard: number)
-      guard numbers.contains(number) else {
+      let catalogRowCount = check.rowCount(ofShard: number)
+      guard present.contains(number) else {
         damage.append(
           StoreDamage(
-            collection: name, shard: number, rows: 0..<position.rowCount,
+            collection: name, shard: number, rows: 0..<catalogRowCount,
             reason: "the shard is missing"))
         sequences.skip()
         continue
@@ -245,9 +256,9 @@ extension StoreVerifier {
       let shard = verifier.verify(
         number,
         evidence: ShardVerifier.Evidence(
-          catalogRowCount: position.rowCount,
+          catalogRowCount: catalogRowCount,
           nextShardSequence: nextSequence(behind: number, numbers, opener)))
-      result.add(shard)
+      result.add(shard, of: name)
       replaced.formUnion(shard.replaced.filter { $0 != number })
       damage += shard.damage.map { found in
         StoreDamage(
@@ -257,9 +268,11 @@ extension StoreVerifier {
         damage.append(StoreDamage(collection: name, shard: number, reason: reason))
       }
       check.compare(shard, collection: name, &damage)
+      identities.add(shard, of: opener)
     }
+    if let file = identities.foreignCollectionFile(opener, name: name) { damage.append(file) }
     check.finish(collection: name, &damage)
-    result.notes += check.notes
+    result.notes += check.notes.map { "collection \(name): \($0)" }
     result.damage += damage
   }
 
@@ -271,12 +284,53 @@ extension StoreVerifier {
 }
 
 extension StoreVerification {
-  fileprivate mutating func add(_ shard: ShardVerification) {
+  fileprivate mutating func add(_ shard: ShardVerification, of collection: String) {
     rowCount += shard.rowCount
     byteCount += shard.byteCount
     shardCount += 1
     batchCount += shard.batchCount
-    notes += shard.notes
+    notes += shard.notes.map { "collection \(collection): \($0)" }
+  }
+}
+
+/// Whether store.json and collection.json are those of the shards: one that was put in another's place is whole,
+/// and makes every shard look like another's.
+private struct IdentityCheck {
+  /// Of shards whose log is that of another shard.
+  private var foreign: [StoreUUID: [ShardIdentity]] = [:]
+  private var shardCounts: [StoreUUID: Int] = [:]
+  private var store: StoreUUID?
+
+  mutating func add(_ shard: ShardVerification, of opener: ShardOpener) {
+    store = opener.store
+    shardCounts[opener.collectionUUID, default: 0] += 1
+    if let identity = shard.foreignIdentity {
+      foreign[opener.collectionUUID, default: []].append(identity)
+    }
+  }
+
+  func foreignCollectionFile(_ opener: ShardOpener, name: String) -> StoreDamage? {
+    let identities = foreign[opener.collectionUUID] ?? []
+    guard let first = identities.first, first.store == opener.store,
+      first.collection != opener.collectionUUID,
+      identities.count == shardCounts[opener.collectionUUID],
+      identities.allSatisfy({ $0.collection == first.collection })
+    else { return nil }
+    return StoreDamage(
+      collection: name,
+      reason: "\(opener.collection.collectionFile) says that the collection is "
+        + "\(opener.collectionUUID), and its shards are those of \(first.collection)")
+  }
+
+  var foreignStoreFile: StoreDamage? {
+    let identities = foreign.values.joined()
+    guard let store, let first = identities.first, first.store != store,
+      identities.count == shardCounts.values.reduce(0, +),
+      identities.allSatisfy({ $0.store == first.store })
+    else { return nil }
+    return StoreDamage(
+      reason: "store.json says that the store is \(store), and all shards are those of "
+        + "\(first.store)")
   }
 }
 

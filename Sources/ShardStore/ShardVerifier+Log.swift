@@ -59,8 +59,16 @@ extension ShardVerifier {
 
   /// Records that are right each by itself, and do not fit together.
   func checkRecords(_ contents: ShardContents, _ result: inout ShardVerification) {
-    if contents.plan.records.isEmpty, contents.plan.damage.isEmpty {
-      result.damage.append(ShardDamage(reason: "commits.log has no record of this shard"))
+    if contents.plan.records.isEmpty {
+      result.foreignIdentity = ShardIdentity(ofFirstRecordIn: contents.log)
+      if let identity = result.foreignIdentity {
+        result.damage.append(
+          ShardDamage(
+            reason: "commits.log is that of shard \(identity.number) of collection "
+              + "\(identity.collection) of store \(identity.store)"))
+      } else if contents.plan.damage.isEmpty {
+        result.damage.append(ShardDamage(reason: "commits.log has no record of this shard"))
+      }
     }
     var last: CommitRecord?
     for found in contents.plan.records {
@@ -79,9 +87,12 @@ extension ShardVerifier {
     }
   }
 
-  func checkSeal(_ contents: ShardContents, _ result: inout ShardVerification) {
+  /// - Parameter isFollowed: Whether there is a shard behind this one.
+  func checkSeal(
+    _ contents: ShardContents, isFollowed: Bool, _ result: inout ShardVerification
+  ) {
     switch contents.seal {
-    case .none: break
+    case .none: noteMissingSeal(isFollowed: isFollowed, &result)
     case .damaged:
       result.isSealed = true
       result.damage.append(
@@ -98,6 +109,18 @@ extension ShardVerifier {
         result.damage.append(ShardDamage(reason: "the seal record does not follow the last batch"))
       }
     }
+  }
+
+  /// A seal record of which nothing is left looks like one that was not written yet. Then there is an index
+  /// already, or a shard behind; a crash amid sealing leaves the same.
+  private func noteMissingSeal(isFollowed: Bool, _ result: inout ShardVerification) {
+    let index = opener.collection.shard(result.number).index
+    let hasIndex = (try? opener.disk.kind(of: index)) == .file
+    guard hasIndex || isFollowed else { return }
+    result.notes.append(
+      "\(shardName(result.number)): \(hasIndex ? "ids.index" : "the next shard") is there and the seal "
+        + "record in commits.log is not: sealing was interrupted, or the record is lost; the next start "
+        + "seals the shard")
   }
 
   /// What lies behind the last record of an open shard is zero, or torn.
@@ -156,5 +179,26 @@ extension ShardVerifier {
       _ = Shard.append(found, of: contents.log, identity: contents.identity, to: &entries)
     }
     return entries.sortedByHash()
+  }
+}
+
+extension ShardIdentity {
+  /// Whose log it is, when its first record is whole.
+  fileprivate init?(ofFirstRecordIn log: BytesInMemory) {
+    guard log.byteCount >= CommitRecord.Layout.batchID else { return nil }
+    let (store, collection, number) = unsafe log.withBytes(0..<log.byteCount) { bytes in
+      let uuids = [CommitRecord.Layout.storeUUID, CommitRecord.Layout.collectionUUID].map {
+        offset in
+        unsafe StoreUUID(bytes: [UInt8](bytes[offset..<(offset + StoreUUID.byteCount)]))
+      }
+      return unsafe (
+        uuids[0], uuids[1],
+        Int(bytes.integer(at: CommitRecord.Layout.shardNumber, as: UInt32.self))
+      )
+    }
+    guard let store, let collection, number <= Self.numberMax else { return nil }
+    self.init(store: store, collection: collection, number: number)
+    var reader = LogReader(log, identity: self, range: 0..<log.byteCount)
+    guard (try? reader.next()) != nil else { return nil }
   }
 }

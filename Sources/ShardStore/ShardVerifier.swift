@@ -19,10 +19,20 @@ package struct ShardVerification: Sendable {
   package var records: [LogReader.Found] = []
   package var damage: [ShardDamage] = []
   package var notes: [String] = []
+  /// Whose log it is, when it is whole and another shard's.
+  package var foreignIdentity: ShardIdentity?
   private var log = BytesInMemory(bytes: [])
+  private var identity: ShardIdentity?
 
   package var firstSequence: Int? { records.first?.record.sequence }
   package var batchCount: Int { records.count }
+
+  /// Of the first record that is whole, whatever its kind.
+  package var firstRecordCRC32C: UInt32? {
+    guard let identity, log.byteCount > 0 else { return nil }
+    var reader = LogReader(log, identity: identity, range: 0..<log.byteCount)
+    return (try? reader.next())?.record.recordCRC32C
+  }
 
   /// The ids of a record, as commits.log keeps them.
   package func idBytes(of found: LogReader.Found) -> [UInt8] {
@@ -31,8 +41,9 @@ package struct ShardVerification: Sendable {
 
   init(_ number: Int) { self.number = number }
 
-  mutating func keep(_ plan: RecoveryPlan, of log: BytesInMemory) {
+  mutating func keep(_ plan: RecoveryPlan, of log: BytesInMemory, _ identity: ShardIdentity) {
     self.log = log
+    self.identity = identity
     records = plan.records
     replaced = plan.replaced
     rowCount = plan.rowCount
@@ -106,12 +117,12 @@ package struct ShardVerifier {
       return result
     }
     let contents = contents(number, log: log, rows: rows, evidence: evidence)
-    result.keep(contents.plan, of: log)
+    result.keep(contents.plan, of: log, contents.identity)
     for damage in contents.plan.damage {
       result.damage.append(ShardDamage(rows: damage.rows, reason: damage.reason))
     }
     checkRecords(contents, &result)
-    checkSeal(contents, &result)
+    checkSeal(contents, isFollowed: evidence.nextShardSequence != nil, &result)
     if evidence.durable == nil || rows.header == nil {
       checkHeader(contents, rows: rows, &result)
     }
@@ -128,7 +139,7 @@ package struct ShardVerifier {
     let log = try readLog(number, byteCountMax: .max, &result)
     result.byteCount += rows.byteCount
     let contents = contents(number, log: log, rows: rows, evidence: evidence)
-    result.keep(contents.plan, of: log)
+    result.keep(contents.plan, of: log, contents.identity)
     if case .whole(let record, _) = contents.seal {
       result.isSealed = true
       result.lastSequence = record.sequence
@@ -145,6 +156,9 @@ package struct ShardVerifier {
     let names = (try? opener.disk.names(inDirectory: layout.root)) ?? []
     for path in names.map({ layout.root + "/" + $0 }) where !known.contains(path) {
       result.notes.append("\(path) is not Ingot's and is left alone")
+    }
+    if names.contains(where: { layout.root + "/" + $0 == layout.newIndex }) {
+      result.notes.append("\(layout.newIndex) was left by an interrupted sealing")
     }
   }
 }

@@ -19,33 +19,38 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
     var isAtEnd = false
   }
 
-  private static let bufferCount = 4
+  private static let bufferCountMax = 4
 
   private let file: any DiskFile
   private let byteCount: Int
   private let pieceByteCount: Int
   private let memory: UnsafeMutableRawBufferPointer
-  private let queue = Monitor(Queue(free: Array(0..<bufferCount)))
+  private let queue: Monitor<Queue>
 
   init(_ file: any DiskFile, byteCount: Int, pieceByteCount: Int) {
     self.file = file
     self.byteCount = byteCount
-    self.pieceByteCount = pieceByteCount
-    unsafe memory = .allocate(byteCount: Self.bufferCount * pieceByteCount, alignment: 4096)
+    self.pieceByteCount = min(pieceByteCount, max(byteCount, 1))
+    let pieceCount = (byteCount + self.pieceByteCount - 1) / self.pieceByteCount
+    let bufferCount = min(Self.bufferCountMax, max(pieceCount, 1))
+    queue = Monitor(Queue(free: Array(0..<bufferCount)))
+    unsafe memory = .allocate(byteCount: bufferCount * self.pieceByteCount, alignment: 4096)
   }
 
   deinit { unsafe memory.deallocate() }
 
   /// Lends every piece, from the file's start to its end.
   func readAll(_ body: (Piece, UnsafeRawBufferPointer) -> Void) {
-    let thread = NamedThread("ingot-read") { [self] in fill() }
+    // There is nothing to read ahead of one piece.
+    if byteCount <= pieceByteCount { fill() }
+    let thread = byteCount > pieceByteCount ? NamedThread("ingot-read") { [self] in fill() } : nil
     while let piece = next() {
       let start = piece.buffer * pieceByteCount
       let end = start + ((try? piece.outcome.get()) ?? 0)
       unsafe body(piece, UnsafeRawBufferPointer(rebasing: memory[start..<end]))
       queue.change { $0.free.append(piece.buffer) }
     }
-    thread.join()
+    thread?.join()
   }
 
   private func next() -> Piece? {

@@ -1,0 +1,115 @@
+// Promise P4 for what is larger than a bit: sectors, blocks and shards that are lost, old or in the wrong place.
+
+import Dispatch
+import Foundation
+import IngestService
+import ShardStore
+import Synchronization
+import SystemIO
+import Testing
+
+@Suite struct RandomDamageTests {
+  static let damageCount = Int(ProcessInfo.processInfo.environment["COUNT"] ?? "") ?? 20_000
+
+  /// Shards of 1 MiB, some MiB in all.
+  static let plan = StorePlan(
+    shardByteCount: 1 << 20,
+    allocation: AllocationSteps(rowsByteCount: 1 << 18, logByteCount: 1 << 14),
+    collections: [
+      CollectionPlan(name: "clip", dimension: 256, rowCounts: [1, 300, 723, 2, 600, 200]),
+      CollectionPlan(
+        name: "text.v2", dimension: 192, dtype: .float16, rowCounts: [1500, 1230, 7, 900]),
+    ])
+
+  @Test func namesEveryLargerDamage() throws {
+    let text = ProcessInfo.processInfo.environment["INGOT_DAMAGE_SEED"]
+    let seed = text.flatMap(UInt64.init) ?? .random(in: 0...UInt64(UInt32.max))
+    let sources = try DamageSources(Self.plan)
+
+    let counts = Self.run(sources, firstSeed: seed)
+
+    print("larger damages: \(counts), seeds from \(seed) on (INGOT_DAMAGE_SEED)")
+    #expect(counts.problems == [])
+    #expect(counts.total == Self.damageCount)
+    #expect(counts.unchanged < Self.damageCount / 5)
+  }
+
+  struct Counts: CustomStringConvertible {
+    var total = 0
+    var named: [RandomDamage.Kind: Int] = [:]
+    /// The bytes were the same as before.
+    var unchanged = 0
+    /// Of the catalog, which says the same.
+    var inert = 0
+    var problems: [String] = []
+
+    mutating func add(_ other: Counts) {
+      total += other.total
+      named.merge(other.named, uniquingKeysWith: +)
+      unchanged += other.unchanged
+      inert += other.inert
+      problems += other.problems
+    }
+
+    var description: String {
+      let kinds = RandomDamage.Kind.allCases.map { "\(named[$0] ?? 0) \($0)" }
+      return "\(total), of which named: \(kinds.joined(separator: ", ")); \(unchanged) changed no "
+        + "byte, \(inert) inert, \(problems.count) wrong"
+    }
+  }
+
+  private static func run(_ sources: DamageSources, firstSeed: UInt64) -> Counts {
+    let threadCount = ProcessInfo.processInfo.activeProcessorCount
+    let counts = Mutex(Counts())
+    DispatchQueue.concurrentPerform(iterations: threadCount) { thread in
+      var more = Counts()
+      do {
+        let copy = try sources.store.copy()
+        let catalog = StoreVerifier(root: copy.root).openCatalog()
+        for number in stride(from: thread, to: damageCount, by: threadCount) {
+          let damage = RandomDamage(seed: firstSeed &+ UInt64(number), sources)
+          try examine(damage, copy, catalog, sources, &more)
+        }
+      } catch {
+        more.problems.append("\(error)")
+      }
+      let result = more
+      counts.withLock { $0.add(result) }
+    }
+    return counts.withLock { $0 }
+  }
+
+  private static func examine(
+    _ damage: RandomDamage, _ copy: ReferenceStore, _ catalog: VerifiedCatalog,
+    _ sources: DamageSources, _ counts: inout Counts
+  ) throws {
+    counts.total += 1
+    var touched = damage.touched(sources)
+    guard touched.isAnything else {
+      counts.unchanged += 1
+      return
+    }
+    try damage.apply(to: copy.root, sources)
+    defer { try? damage.undo(in: copy.root, sources) }
+    let isCatalog = touched.files.contains("catalog.sqlite")
+    if isCatalog, (try? CatalogDump(copy.layout.catalogFile)) == sources.dump {
+      touched.files.remove("catalog.sqlite")
+      if !touched.isAnything {
+        counts.inert += 1
+        return
+      }
+    }
+    let judgement: Judgement
+    do {
+      let verifier = StoreVerifier(root: copy.root)
+      judgement = sources.map.judge(
+        try verifier.verify(catalog: isCatalog ? nil : catalog), touched)
+    } catch {
+      judgement = "\(error)".contains("store.json") ? .damage : .wrong("\(error)")
+    }
+    switch judgement {
+    case .damage, .note: counts.named[damage.kind, default: 0] += 1
+    case .tornTail, .nothing, .wrong: counts.problems.append("\(damage): \(judgement)")
+    }
+  }
+}

@@ -44,10 +44,15 @@ let package = Package(
       ],
       swiftSettings: settings),
     .target(name: "DiskSimulation", dependencies: ["SystemIO"], swiftSettings: settings),
-    .target(name: "ShardStore", dependencies: ["SystemIO"], swiftSettings: settings),
+    .target(
+      name: "ShardStore", dependencies: ["SystemIO", "CFiniteness"], swiftSettings: settings),
+    .target(name: "Salvage", dependencies: ["ShardStore", "SystemIO"], swiftSettings: settings),
     .target(
       name: "Catalog",
-      dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: [
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "GRDBSQLite", package: "GRDB.swift"),
+      ],
       swiftSettings: settings),
     .target(
       name: "IngestService",
@@ -70,7 +75,7 @@ let package = Package(
       name: "IngestAPI",
       dependencies: [
         "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
-        "CSimdjson", "CZlib", "CCrypto", "COpenAPI", "CFiniteness",
+        "CSimdjson", "CZlib", "CCrypto", "COpenAPI",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
@@ -78,7 +83,7 @@ let package = Package(
       name: "ingot",
       dependencies: [
         "IngestAPI", "IngestService", "ShardStore", "SystemIO", "Catalog", "HTTPCore", "HTTPServer",
-        "CSimdjson",
+        "CSimdjson", "Salvage",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Logging", package: "swift-log"),
@@ -91,7 +96,14 @@ let package = Package(
     .testTarget(
       name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
-    .testTarget(name: "CatalogTests", dependencies: ["Catalog"], swiftSettings: commonSettings),
+    .testTarget(
+      name: "SalvageTests",
+      dependencies: ["Salvage", "ShardStore", "SystemIO", "DiskSimulation"],
+      swiftSettings: commonSettings),
+    .testTarget(
+      name: "CatalogTests",
+      dependencies: ["Catalog", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: commonSettings),
     .testTarget(
       name: "IngestServiceTests",
       dependencies: [

@@ -99,7 +99,7 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// Batches in the order of their commit, without their ids.
+  /// Batches in the order of their commit, without their ids and without deletions.
   ///
   /// - Parameters:
   ///   - prefix: of the batch id; empty for all.
@@ -110,7 +110,7 @@ package final class Catalog: Sendable {
     var sql = """
       SELECT sequence, kind, batch_id, shard, first_row, row_count, rows_crc32c, content_digest,
         body_sha256, committed_at, origin_shard, origin_first_row, origin_row_count,
-        origin_rows_crc32c, x'' AS ids FROM batches WHERE collection = ?
+        origin_rows_crc32c, x'' AS ids FROM batches WHERE collection = ? AND kind = 1
       """
     var arguments: StatementArguments = [collection]
     if !prefix.isEmpty {

@@ -21,11 +21,8 @@ package final class CatalogSnapshot: Sendable {
     let attributes = try? FileManager.default.attributesOfItem(atPath: log)
     guard let byteCount = attributes?[.size] as? Int, byteCount > 0 else {
       copyDirectory = nil
-      // "immutable" keeps SQLite from making files beside this one. Source: sqlite.org/uri.html.
-      let allowed = CharacterSet(charactersIn: "/-_.~").union(.alphanumerics)
-      let encoded = path.addingPercentEncoding(withAllowedCharacters: allowed) ?? path
       database = try DatabaseQueue(
-        path: "file:\(encoded)?immutable=1", configuration: configuration)
+        path: Self.immutableName(of: path), configuration: configuration)
       try checkVersion()
       return
     }
@@ -48,6 +45,14 @@ package final class CatalogSnapshot: Sendable {
   deinit {
     try? database.close()
     if let copyDirectory { try? FileManager.default.removeItem(at: copyDirectory) }
+  }
+
+  /// What to open where nobody writes: "immutable" keeps SQLite from making files beside this one.
+  /// Source: sqlite.org/uri.html.
+  static func immutableName(of path: String) -> String {
+    let allowed = CharacterSet(charactersIn: "/-_.~").union(.alphanumerics)
+    let encoded = path.addingPercentEncoding(withAllowedCharacters: allowed) ?? path
+    return "file:\(encoded)?immutable=1"
   }
 
   private func checkVersion() throws {
@@ -83,6 +88,26 @@ package final class CatalogSnapshot: Sendable {
         database,
         sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
         arguments: [collection, shard])
+    }
+  }
+
+  /// The sequence of a collection's last batch; nil when there is none.
+  package func lastSequence(collection: String) throws -> Int? {
+    try database.read { database in
+      try Int.fetchOne(
+        database, sql: "SELECT max(sequence) FROM batches WHERE collection = ?",
+        arguments: [collection])
+    }
+  }
+
+  /// What stands for the content of a batch; nil when there is no batch of that sequence.
+  package func contentDigest(collection: String, sequence: Int) throws -> [UInt8]? {
+    try database.read { database in
+      try Data.fetchOne(
+        database,
+        sql: "SELECT content_digest FROM batches WHERE collection = ? AND sequence = ?",
+        arguments: [collection, sequence]
+      ).map { [UInt8]($0) }
     }
   }
 

@@ -59,6 +59,8 @@ package struct Route: Sendable {
     Route(method: "PUT", path: "/v1/collections/{collection}") { $0.putCollection($1) },
     Route(method: "GET", path: "/v1/collections/{collection}") { $0.getCollection($1) },
     Route(method: "GET", path: "/v1/collections") { $0.listCollections($1) },
+    Route(method: "GET", path: "/files/{collection}/") { $0.listFiles($1) },
+    Route(method: "GET", path: "/files/{collection}/{name}") { $0.getFile($1) },
     Route(method: "GET", path: "/health") { $0.health($1) },
     Route(method: "GET", path: "/livez") { $0.liveness($1) },
     Route(method: "GET", path: "/readyz") { $0.readiness($1) },

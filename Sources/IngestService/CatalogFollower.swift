@@ -129,6 +129,7 @@ final class CatalogFollower: Sendable {
         of: shard, from: Catalog.Position(logOffset: 0, rowCount: 0, firstRecordCRC32C: 0),
         collection: collection, byteCountMax: .max)
       try catalog.replace(shards, by: page)
+      registry.forget(page.batches.map(\.batchID), collection: collection.uuid)
       positions.withLock { positions in
         for number in shards { positions[collection.uuid]?[number] = nil }
         positions[collection.uuid, default: [:]][shard.identity.number] = page.position

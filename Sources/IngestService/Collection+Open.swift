@@ -97,7 +97,9 @@ extension Collection {
       unusable[number] = nil
       try ShardWriter.removeShard(number, in: opener.collection, disk: opener.disk)
     }
-    let lastKnown = max(numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1)
+    // A number that was replaced is not given out again: the next start would remove its shard.
+    let lastKnown = max(
+      numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1, replaced.max() ?? -1)
     for number in catalogRowCounts.keys.sorted()
     where !numbers.contains(number) && !replaced.contains(number) {
       unusable[number] = "the shard is missing"
@@ -154,10 +156,9 @@ extension Collection {
     return numbers
   }
 
-  /// Seals every shard but the one that grows. A shard with damage stays as it is.
+  /// Seals every shard to which nothing comes any more. A shard with damage stays as it is.
   package func sealFinishedShards() throws(DiskError) {
-    let growing = writing.withLock { $0.writer?.shard.identity.number }
-    for shard in shards where shard.identity.number != growing {
+    for shard in shards.filter(isFinished) {
       let summary = shard.summary
       guard !summary.isSealed, summary.damage.isEmpty else { continue }
       do throws(Shard.SealFailure) {

@@ -13,6 +13,8 @@ package final class Collection: Sendable {
   let unusable: Mutex<[Int: String]>
   /// What the catalog knows of rows whose commit records are lost, by shard.
   let lost: Mutex<[Int: SortedIDs]>
+  /// Held while a shard is replaced by another one, and while what was found in its files is judged and treated.
+  let places = Mutex(())
   private let damageListener = Mutex<(@Sendable (Shard) -> Void)?>(nil)
 
   /// What the commit pipeline needs to know to place a batch.
@@ -69,9 +71,20 @@ package final class Collection: Sendable {
   /// Shards that could not be opened, with the reason.
   package var unusableShards: [Int: String] { unusable.withLock { $0 } }
 
-  /// Of all shards that are there, also those that could not be opened.
+  /// Of all shards that are there or were replaced, also those that could not be opened.
   var lastShardNumber: Int? {
-    [shards.last?.identity.number, unusableShards.keys.max()].compactMap(\.self).max()
+    let shards = shards
+    return
+      (shards.map(\.identity.number) + shards.flatMap(\.replacedShards)
+      + unusableShards.keys).max()
+  }
+
+  /// Whether nothing is written to a shard any more, and nothing of it is still to become visible. That a writer
+  /// has left it is not enough: its last batches may be on their way. A shard behind it that is visible is, since
+  /// parts become visible in the order in which they were written.
+  func isFinished(_ shard: Shard) -> Bool {
+    let number = shard.identity.number
+    return number != growingShard && number < shards.last?.identity.number ?? 0
   }
 
   /// The shard that takes the next batch, if it has room.

@@ -207,7 +207,11 @@ extension IngestService {
     scrubber.start()
     let compactor = Compactor(
       configuration: configuration, catalog: catalog, follower: follower, logger: logger,
-      disk: disk, root: layout.root
+      disk: disk, root: layout.root,
+      replaced: { [weak scrubber] collection, numbers in
+        let targets = numbers.map { ScrubTarget(collection: collection.uuid, shard: $0) }
+        scrubber?.state.change { $0.forget(targets) }
+      }
     ) { [weak self] in self?.collections ?? [] }
     self.compactor.withLock { $0 = compactor }
     compactor.start()

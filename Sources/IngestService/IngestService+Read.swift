@@ -81,7 +81,8 @@ extension IngestService {
     in collection: Collection, prefix: String, descending: Bool, after: Int?, limit: Int
   ) throws -> [Receipt] {
     let recent = registry.receipts(collection: collection.uuid).filter { receipt in
-      receipt.batchID.hasPrefix(prefix)
+      // A deletion has no rows, and no batch id that somebody chose.
+      !receipt.rows.isEmpty && receipt.batchID.hasPrefix(prefix)
         && (after.map { descending ? receipt.sequence < $0 : receipt.sequence > $0 } ?? true)
     }
     let stored =

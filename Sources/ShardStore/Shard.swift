@@ -74,6 +74,11 @@ package final class Shard: Sendable {
     }
   }
 
+  /// The files were verified and are right: what was found without a row at fault was repaired.
+  package func forgetDamageWithoutRows() {
+    state.withLock { state in state.damage.removeAll { $0.rows.isEmpty } }
+  }
+
   /// Whether rows match the checksums of their batches, read anew.
   package func areRight(_ rows: Range<Int>) -> Bool {
     let batches = records(overlapping: rows)
@@ -104,6 +109,8 @@ package final class Shard: Sendable {
     package var firstSequence: Int
     package var lastSequence: Int
     package var logEnd: Int
+    /// Of the last batch; by the chain it stands for everything before.
+    package var lastRecordCRC32C: UInt32
     package var damage: [Damage]
   }
 
@@ -112,7 +119,7 @@ package final class Shard: Sendable {
       var summary = Summary(
         number: identity.number, rowCount: state.rowCount, isSealed: false, fileCRC32C: nil,
         firstSequence: state.firstSequence, lastSequence: state.lastSequence,
-        logEnd: state.logEnd, damage: state.damage)
+        logEnd: state.logEnd, lastRecordCRC32C: state.lastRecordCRC32C, damage: state.damage)
       if case .sealed(let sealed) = state.phase {
         summary.isSealed = true
         summary.fileCRC32C = sealed.table.fileCRC32C

@@ -69,7 +69,7 @@ package struct ShardCompactor {
     var output = try CompactedShard(
       identity: opener.identity(number), geometry: opener.geometry, layout: layout,
       disk: opener.disk)
-    try output.begin(replacing: sources.map(\.shard.identity.number), first: firstSequence)
+    try output.begin(replacing: replacedNumbers, first: firstSequence)
     for source in sources { try copy(source, into: &output) }
     try output.finish()
     do throws(DiskError) {
@@ -80,13 +80,26 @@ package struct ShardCompactor {
     }
   }
 
+  /// Also those that the sources replaced themselves: their numbers are missing for good, and not lost.
+  private var replacedNumbers: [Int] {
+    Set(sources.flatMap { [$0.shard.identity.number] + $0.shard.replacedShards }).sorted()
+  }
+
   private var firstSequence: Int { sources[0].shard.summary.firstSequence }
 
   private func copy(
     _ source: Source, into output: inout CompactedShard
   ) throws(CompactionFailure) {
     let number = source.shard.identity.number
-    for found in source.shard.readableRecords {
+    var reader = source.shard.logReader(from: 0)
+    while true {
+      let next: LogReader.Found?
+      do throws(CommitRecord.Problem) { next = try reader.next() } catch {
+        // Its batch would be forgotten, and stored again when it is sent again.
+        throw .recordDamaged(shard: number)
+      }
+      guard let found = next else { return }
+      if found.record.kind == .replacement { continue }
       guard let ids = IDList(payload: source.shard.idBytes(of: found), of: found.record) else {
         throw .recordDamaged(shard: number)
       }

@@ -107,16 +107,23 @@ extension Shard {
   }
 
   /// Writes ids.index anew from the log, and uses it from now on.
-  package func makeIndexAgain(in collection: CollectionLayout, disk: any Disk) {
+  ///
+  /// - Returns: false when it could not be made.
+  package func makeIndexAgain(in collection: CollectionLayout, disk: any Disk) -> Bool {
     let layout = collection.shard(identity.number)
     let records = LogReader(log, identity: identity, range: 0..<state.withLock { $0.logEnd })
     let (entries, isWhole) = Self.indexEntries(records, of: log, identity: identity)
-    guard isWhole else { return }
-    try? Self.writeIndex(entries, layout: layout, identity: identity, disk: disk)
+    guard isWhole else { return false }
+    do throws(DiskError) {
+      try Self.writeIndex(entries, layout: layout, identity: identity, disk: disk)
+    } catch {
+      return false
+    }
     let table = state.withLock { state -> SealTable? in
       if case .sealed(let sealed) = state.phase { sealed.table } else { nil }
     }
     if let table { becomeSealed(table, layout: layout, disk: disk) }
+    return true
   }
 
   /// Opens ids.index; when it is lost or damaged, makes it again from the log.

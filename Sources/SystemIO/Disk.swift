@@ -46,6 +46,8 @@ package protocol DiskFile: AnyObject, Sendable {
   /// Reads up to `buffer.count` bytes; fewer only at the end of the file.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(DiskError) -> Int
   func truncate(toByteCount byteCount: Int) throws(DiskError)
+  /// The first byte from `offset` on that may be other than zero; nil when only a hole follows.
+  func firstData(from offset: Int) throws(DiskError) -> Int?
   /// Makes content and size durable (fdatasync). After a failure nothing written since the last
   /// success may be believed, and trying again proves nothing (promise P9).
   func sync() throws(DiskError)
@@ -65,6 +67,11 @@ package protocol DiskMapping: AnyObject, Sendable {
 }
 
 extension DiskFile {
+  /// Where holes are not told apart, everything up to the end is data.
+  package func firstData(from offset: Int) throws(DiskError) -> Int? {
+    offset < (try byteCount()) ? offset : nil
+  }
+
   package func write(_ bytes: [UInt8], at offset: Int) throws(DiskError) {
     var failure: DiskError?
     unsafe bytes.withUnsafeBytes { buffer in

@@ -109,16 +109,4 @@ extension RealDisk {
     }
     try rename(path, to: newPath)
   }
-
-  /// Gives a file a second name.
-  ///
-  /// - Throws: `cannotLink` where that is not possible, as between two file systems.
-  package func link(_ path: String, to newPath: String) throws(DiskError) {
-    guard unsafe Glibc.link(path, newPath) == 0 else { throw .last("link", newPath) }
-  }
-}
-
-extension DiskError {
-  /// A second name cannot be given: another file system, one without links, or too many of them.
-  package var cannotLink: Bool { [EXDEV, EPERM, EMLINK, EOPNOTSUPP, ENOSYS].contains(code) }
 }

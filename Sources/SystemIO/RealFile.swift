@@ -65,6 +65,14 @@ final class RealFile: DiskFile {
     }
   }
 
+  /// Source: man 2 lseek, "Seeking file data and holes". The position of the descriptor is used by nothing else.
+  func firstData(from offset: Int) throws(DiskError) -> Int? {
+    let found = linux_seek_data(descriptor.number, offset)
+    if found >= 0 { return found }
+    if errno == ENXIO { return nil }
+    throw .last("lseek", path)
+  }
+
   /// Never repeated, not even for EINTR: a second call can succeed about pages that the first
   /// one gave up. Source: man 2 fsync; "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
   func sync() throws(DiskError) {

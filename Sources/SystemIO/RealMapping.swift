@@ -2,12 +2,14 @@
 
 internal import Glibc
 
-/// Owns one `mmap`; unmapped exactly once. Reads see what any process has written to the file.
+/// Owns one `mmap`; unmapped exactly once. Reads see what any process has written to the file, and zeros where it
+/// cannot be read (MappingFaults.swift).
 @safe
 final class RealMapping: DiskMapping {
   let byteCount: Int
   /// Never written through, and valid until `deinit`.
   private nonisolated(unsafe) let start: UnsafeRawPointer
+  private let place: Int?
 
   init(_ descriptor: borrowing Descriptor, byteCount: Int, path: String) throws(DiskError) {
     // Asked before the call, which would leave an older errno: nothing can be mapped of an empty file.
@@ -18,9 +20,13 @@ final class RealMapping: DiskMapping {
     else { throw .last("mmap", path) }
     unsafe start = UnsafeRawPointer(address)
     self.byteCount = byteCount
+    place = unsafe MappingFaults.protect(start, byteCount: byteCount)
   }
 
-  deinit { unsafe _ = munmap(UnsafeMutableRawPointer(mutating: start), byteCount) }
+  deinit {
+    if let place { MappingFaults.giveBack(place) }
+    unsafe _ = munmap(UnsafeMutableRawPointer(mutating: start), byteCount)
+  }
 
   func withBytes<Result, Failure: Error>(
     _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result

@@ -10,9 +10,9 @@ struct Ingot: ParsableCommand {
     abstract: "Takes batches of embeddings over HTTP and keeps them in files that NumPy opens.",
     version: IngotVersion.current,
     subcommands: [
-      ServeCommand.self, VerifyCommand.self, RebuildCommand.self, StatusCommand.self,
-      ImportCommand.self, ExportCommand.self, ScrubCommand.self, BenchCommand.self,
-      FloorServerCommand.self,
+      ServeCommand.self, VerifyCommand.self, ScrubCommand.self, RebuildCommand.self,
+      StatusCommand.self, ImportCommand.self, ExportCommand.self, SalvageCommand.self,
+      ReconcileCommand.self, BackupCommand.self, BenchCommand.self, FloorServerCommand.self,
     ])
 
   /// Runs a command; its failure is one line on standard error and its exit code.
@@ -39,5 +39,7 @@ extension ExitCode {
   static let couldNotRun = ExitCode(2)
   static let storeInUse = ExitCode(3)
   static let inputUnusable = ExitCode(4)
+  static let conflict = ExitCode(5)
+  /// As a shell says it of SIGINT.
   static let interrupted = ExitCode(130)
 }

@@ -47,6 +47,22 @@ final class ProgressBar {
     }
   }
 
+  /// For work whose end is not known.
+  func show(count: Int, _ what: String) {
+    guard isTerminal || isAsked else { return }
+    let now = MonotonicTime.now
+    guard shownAt.duration(to: now) >= (isTerminal ? Self.barInterval : Self.lineInterval) else {
+      return
+    }
+    shownAt = now
+    isShown = true
+    if isTerminal {
+      FileHandle.standardError.write(Data("\r\(count) \(what)\u{1B}[K".utf8))
+    } else {
+      printToStandardError("\(command): \(count) \(what)")
+    }
+  }
+
   /// Clears the bar, so that what is printed next stands alone.
   func end() {
     guard isTerminal, isShown else { return }

@@ -16,7 +16,7 @@ final class CatalogFile: Sendable {
   /// Batch n of collection "c", in shard n / 10.
   static func batch(_ sequence: Int, id: String? = nil) -> CatalogBatch {
     CatalogBatch(
-      sequence: sequence, batchID: id ?? "batch-\(sequence)", shard: sequence / 10,
+      sequence: sequence, kind: .batch, batchID: id ?? "batch-\(sequence)", shard: sequence / 10,
       firstRow: sequence % 10, rowCount: 1, rowsCRC32C: .max - UInt32(sequence),
       contentDigest: [UInt8](repeating: UInt8(sequence), count: 16),
       bodySHA256: sequence % 2 == 0 ? nil : [UInt8](repeating: 7, count: 32),
@@ -28,7 +28,8 @@ final class CatalogFile: Sendable {
   ) -> Catalog.Page {
     Catalog.Page(
       collection: collection, shard: shard, batches: sequences.map { batch($0) },
-      position: Catalog.Position(logOffset: logOffset, rowCount: sequences.upperBound))
+      position: Catalog.Position(
+        logOffset: logOffset, rowCount: sequences.upperBound, firstRecordCRC32C: 3))
   }
 
   /// Runs SQL from outside of the program.
@@ -75,8 +76,8 @@ final class CatalogFile: Sendable {
     #expect(try catalog.lastSequence(collection: "d") == 0)
     #expect(
       try catalog.positions(collection: "c") == [
-        0: Catalog.Position(logOffset: 100, rowCount: 3),
-        1: Catalog.Position(logOffset: 7, rowCount: 4),
+        0: Catalog.Position(logOffset: 100, rowCount: 3, firstRecordCRC32C: 3),
+        1: Catalog.Position(logOffset: 7, rowCount: 4, firstRecordCRC32C: 3),
       ])
   }
 
@@ -110,7 +111,7 @@ final class CatalogFile: Sendable {
       Catalog.Page(
         collection: "c", shard: 0,
         batches: ids.enumerated().map { CatalogFile.batch($0 + 1, id: $1) },
-        position: Catalog.Position(logOffset: 1, rowCount: 10))
+        position: Catalog.Position(logOffset: 1, rowCount: 10, firstRecordCRC32C: 3))
     ])
     func found(_ prefix: String) throws -> [String] {
       try catalog.batches(
@@ -130,7 +131,7 @@ final class CatalogFile: Sendable {
     let catalog = try Catalog(path: file.path)
     try catalog.apply([CatalogFile.page(1...9), CatalogFile.page(10...12, shard: 1)])
 
-    try catalog.forget(collection: "c", shard: 1)
+    try catalog.forget(collection: "c", shards: [1])
 
     #expect(try sequences(catalog) == Array(1...9))
     #expect(try catalog.positions(collection: "c").keys.sorted() == [0])
@@ -146,7 +147,7 @@ final class CatalogFile: Sendable {
 
   @Test func refusesANewerSchema() throws {
     do { try Catalog(path: file.path).checkpoint() }
-    try file.sqlite("PRAGMA user_version = 2")
+    try file.sqlite("PRAGMA user_version = 3")
 
     #expect(throws: CatalogError.self) { _ = try Catalog(path: file.path) }
     #expect(throws: CatalogError.self) { _ = try CatalogSnapshot(path: file.path) }

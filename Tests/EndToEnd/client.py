@@ -1,6 +1,7 @@
 # What a worker sends and reads: bodies made with NumPy, sent with requests. Used by every test.
 import io
 import json
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ import numpy as np
 import requests
 
 NPZ, NPY = "application/x-npz", "application/x-npy"
-JSON, NDJSON = "application/json", "application/x-ndjson"
+JSON, NDJSON, TEXT = "application/json", "application/x-ndjson", "text/plain"
 TIMEOUT_SECONDS = 60
 
 
@@ -105,9 +106,80 @@ class Client:
             "POST", f"{self.base}/fetch", json={"ids": list(ids)},
             headers={"Accept": accept} if accept else {})
 
+    def missing(self, body, media_type=TEXT, accept=None, **options):
+        headers = {"Content-Type": media_type} if media_type else {}
+        headers |= {"Accept": accept} if accept else {}
+        return self.request(
+            "POST", f"{self.base}/missing", data=body, headers=headers, **options)
+
+    def states(self, ids):
+        """What is missing of some ids, and why."""
+        response = self.missing(lines(ids), accept=NDJSON)
+        assert response.status_code == 200, response.text
+        found = [json.loads(line) for line in response.content.splitlines()]
+        return {one["id"]: one["state"] for one in found}
+
+    def delete(self, ids):
+        """Deletes ids, which must be taken."""
+        response = self.request(
+            "POST", f"{self.base}/delete", data=lines(ids), headers={"Content-Type": TEXT})
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def ids(self):
+        return self.get(f"{self.base}/ids", headers={"Accept": JSON}).json()["ids"]
+
+    def export(self, name="npz"):
+        response = self.get(f"{self.base}/export", params={"format": name})
+        assert response.status_code == 200, response.text
+        return response
+
+    def exported(self):
+        """Every live row by its id."""
+        archive = load(self.export().content)
+        assert len(archive["ids"]) == len(archive["embeddings"])
+        rows = {str(one): row for one, row in zip(archive["ids"], archive["embeddings"])}
+        assert len(rows) == len(archive["ids"]), "an id is exported twice"
+        return rows
+
+    def integrity(self):
+        return self.get("/integrity").json()
+
+    def start_scrub(self, **wanted):
+        response = self.request("POST", "/v1/scrubs", json=wanted)
+        assert response.status_code == 202, response.text
+        return response.json()["number"]
+
+    def scrub(self, **wanted):
+        """Reads everything now, and gives what came of it."""
+        number = self.start_scrub(**({"rate": "max"} | wanted))
+        return wait_for(
+            lambda: self.get(f"/v1/scrubs/{number}").json(), lambda it: it["state"] == "done")
+
+    def compact(self, dead_percent=0):
+        """Gives back the room of dead rows, and says how that went."""
+        response = self.request(
+            "POST", f"{self.base}/compact", json={"dead_percent": dead_percent})
+        assert response.status_code == 202, response.text
+        return wait_for(
+            lambda: self.get(f"{self.base}/compact").json(), lambda it: it["state"] == "done")
+
     def row_count(self):
         response = self.get(self.base)
         return response.json()["rows"] if response.status_code == 200 else 0
+
+
+def lines(ids):
+    return "".join(f"{one}\n" for one in ids).encode()
+
+
+def wait_for(look, is_right, seconds=60):
+    """What `look` gives as soon as it is right."""
+    deadline = time.monotonic() + seconds
+    while not is_right(found := look()):
+        assert time.monotonic() < deadline, f"still {found}"
+        time.sleep(0.01)
+    return found
 
 
 def shard_file(store, shard=0, collection="default"):

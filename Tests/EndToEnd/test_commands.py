@@ -14,7 +14,7 @@ from client import Client, npz, rows_of, same_bits, shard_file, shard_files
 from server_process import BINARY, command, verify
 
 OK, DAMAGE, COULD_NOT_RUN, IN_USE, USAGE = 0, 1, 2, 3, 64
-COMMANDS = ["serve", "verify", "status", "bench"]
+COMMANDS = ["serve", "verify", "status", "salvage", "reconcile", "bench"]
 SERVE_FLAGS = [
     "--store", "--listen", "--shard-bytes", "--disk-reserve", "--in-flight-bytes",
     "--max-body-bytes", "--config", "--insecure-listen", "--log-level"]

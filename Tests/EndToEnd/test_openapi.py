@@ -52,7 +52,8 @@ def seeded(tmp_path_factory):
 
 @pytest.mark.parametrize("method, path", OPERATIONS)
 def test_every_operation_answers_as_documented(seeded, method, path):
-    values = {"collection": "default", "batch_id": "worker-1.000042", "id": "a"}
+    values = {"collection": "default", "batch_id": "worker-1.000042", "id": "a",
+              "name": "000000.npy"}
     response = Client(seeded.url).request(method.upper(), path.format(**values))
 
     assert str(response.status_code) in API["paths"][path][method]["responses"]
@@ -64,7 +65,8 @@ def test_every_operation_answers_as_documented(seeded, method, path):
 @pytest.mark.parametrize("path", API["paths"])
 def test_other_methods_are_refused_with_what_is_allowed(seeded, path):
     known = {method.upper() for method in API["paths"][path] if method in METHODS}
-    response = Client(seeded.url).request("PATCH", path.format(collection="default", batch_id="b", id="a"))
+    response = Client(seeded.url).request("PATCH", path.format(
+        collection="default", batch_id="b", id="a", name="000000.npy"))
 
     assert response.status_code == 405
     allowed = {method.strip() for method in response.headers["Allow"].split(",")}

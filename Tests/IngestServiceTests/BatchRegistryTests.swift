@@ -14,7 +14,8 @@ import Testing
 
   private func receipt(_ digest: Digest128, batchID: String = "b") -> Receipt {
     let batch = CatalogBatch(
-      sequence: 7, batchID: batchID, shard: 4, firstRow: 3, rowCount: 2, rowsCRC32C: 5,
+      sequence: 7, kind: .batch, batchID: batchID, shard: 4, firstRow: 3, rowCount: 2,
+      rowsCRC32C: 5,
       contentDigest: digest.bytes, bodySHA256: nil, committedAt: 9, ids: [])
     return Receipt(batch, collection: "c")
   }

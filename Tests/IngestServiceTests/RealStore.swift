@@ -24,16 +24,24 @@ final class RealStore: Sendable {
   var collection: CollectionLayout { layout.collection("c") }
 
   /// Shards of four rows, so that a few batches fill several.
-  func open() throws -> OpenStore {
+  static var configuration: ServiceConfiguration {
     var configuration = ServiceConfiguration()
-    configuration.shardByteCount = 4 * Self.dimension * 4
+    configuration.shardByteCount = 4 * dimension * 4
     configuration.diskReserveByteCount = 0
     configuration.allocation = AllocationSteps(rowsByteCount: 4096, logByteCount: 4096)
+    return configuration
+  }
+
+  static var logger: Logger {
     var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     logger.logLevel = .critical
+    return logger
+  }
+
+  func open() throws -> OpenStore {
     let service = try IngestService.open(
-      root: root, configuration: configuration, lock: try IngestService.lock(root: root),
-      logger: logger)
+      root: root, configuration: Self.configuration, lock: try IngestService.lock(root: root),
+      logger: Self.logger)
     do throws(IngestError) {
       let collection = try service.createCollection(
         "c", dimension: Self.dimension, dtype: .float32

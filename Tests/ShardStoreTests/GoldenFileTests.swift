@@ -39,11 +39,12 @@ import Testing
     }
 
     let shard = try fixture.open().shard
-    let row = shard.row(ofID: Array("2-1".utf8), hash: IDList(["2-1"]).hash(0, seed: seed(fixture)))
+    let row = shard.newest(
+      ofID: Array("2-1".utf8), hash: IDList(["2-1"]).hash(0, seed: seed(fixture)))
     let values = try shard.withRows(4..<5) { $0.bindMemory(to: Float.self).map(\.self) }
 
     #expect(shard.summary.isSealed && shard.rowCount == 5)
-    #expect(row == 4)
+    #expect(row == .row(4))
     #expect(values == (8..<16).map { Float(2000 + $0) + 0.5 })
     #expect(fixture.verify().damage == [])
     #expect(fixture.verify().notes == [])

@@ -10,7 +10,9 @@ import Testing
 @Suite struct IDIndexTests {
   private func open(_ hashes: [UInt64]) -> OpenIDIndex {
     var index = OpenIDIndex()
-    for (row, hash) in hashes.enumerated() { index.append(hash: hash, idOffset: row * 10) }
+    for (row, hash) in hashes.enumerated() {
+      index.append(IDIndexEntry(hash: hash, row: row, idOffset: row * 10))
+    }
     return index
   }
 
@@ -26,11 +28,11 @@ import Testing
     let sealed = try #require(try sealed(index.sortedEntries(), ShardFixture()))
 
     for (hash, rows) in [(7, [4, 2, 0]), (9, [1]), (0, [6, 3]), (.max, [5]), (8, [])]
-      as [(UInt64, [UInt32])]
+      as [(UInt64, [Int])]
     {
       #expect(index.candidates(hash).map(\.row) == rows)
       #expect(sealed.candidates(hash).map(\.row) == rows)
-      #expect(sealed.candidates(hash).map(\.idOffset) == rows.map { $0 * 10 })
+      #expect(sealed.candidates(hash).map(\.idOffset) == rows.map { UInt32($0 * 10) })
     }
     #expect(sealed.count == 7)
   }
@@ -41,7 +43,7 @@ import Testing
     let sealed = try #require(try sealed(index.sortedEntries(), ShardFixture()))
 
     for (row, hash) in hashes.enumerated() {
-      let expected = hashes.indices.filter { hashes[$0] == hash }.reversed().map { UInt32($0) }
+      let expected = hashes.indices.filter { hashes[$0] == hash }.reversed().map(\.self)
       if row % 500 == 0 {
         #expect(index.candidates(hash).map(\.row) == expected)
         #expect(sealed.candidates(hash).map(\.row) == expected)
@@ -52,16 +54,17 @@ import Testing
     }
   }
 
-  @Test func leavesOutRowsWhoseIDIsNotKnown() {
-    var index = open([5])
-    index.appendUnknown()
-    index.append(hash: 5, idOffset: 30)
-    index.appendUnknown()
+  @Test func putsADeletionBehindTheRowsThatItReachesAndBeforeTheOthers() throws {
+    var index = OpenIDIndex()
+    index.append(IDIndexEntry(hash: 5, row: 0, idOffset: 0))
+    index.append(IDIndexEntry(hash: 5, row: 1, isDeletion: true, idOffset: 10))
+    index.append(IDIndexEntry(hash: 5, row: 1, idOffset: 20))
+    let sealed = try #require(
+      try sealed(index.sortedEntries().shuffled().sortedByHash(), ShardFixture()))
 
-    #expect(index.rowCount == 4)
-    #expect(index.candidates(5).map(\.row) == [2, 0])
-    #expect(index.candidates(0).isEmpty)
-    #expect(index.sortedEntries().map(\.row) == [0, 2])
+    #expect(index.candidates(5).map(\.isDeletion) == [false, true, false])
+    #expect(index.candidates(5).map(\.row) == [1, 1, 0])
+    #expect(sealed.candidates(5) == index.candidates(5))
   }
 
   @Test func comparesIDsWhenHashesAreEqual() throws {
@@ -82,8 +85,10 @@ import Testing
     try writer.publish(written)
 
     for phase in ["open", "sealed"] {
-      #expect((0..<3).map { writer.shard.row(ofID: Array("1-\($0)".utf8), hash: 42) } == [0, 1, 2])
-      #expect(writer.shard.row(ofID: Array("1-3".utf8), hash: 42) == nil)
+      #expect(
+        (0..<3).map { writer.shard.newest(ofID: Array("1-\($0)".utf8), hash: 42) }
+          == [.row(0), .row(1), .row(2)])
+      #expect(writer.shard.newest(ofID: Array("1-3".utf8), hash: 42) == nil)
       if phase == "open" { try writer.shard.seal(in: fixture.collection, disk: fixture.disk) }
     }
   }
@@ -103,7 +108,7 @@ import Testing
       default: fixture.flipBit(70 * 8, in: path)
       }
 
-      #expect(try fixture.open().shard.row(ofID: id, hash: hash) == 4, "\(damage)")
+      #expect(try fixture.open().shard.newest(ofID: id, hash: hash) == .row(4), "\(damage)")
 
       #expect(try fixture.bytes(path) == original, "\(damage)")
     }
@@ -113,18 +118,18 @@ import Testing
     let fixture = ShardFixture()
     try fixture.writeSealed([3, 2])
     let seed = fixture.identity(0).idHashSeed
-    func row(_ id: String) throws -> Int? {
-      try fixture.open().shard.row(ofID: Array(id.utf8), hash: IDList([id]).hash(0, seed: seed))
+    func row(_ id: String) throws -> Shard.Newest? {
+      try fixture.open().shard.newest(ofID: Array(id.utf8), hash: IDList([id]).hash(0, seed: seed))
     }
 
     try fixture.disk.removeFile(fixture.layout().index)
     fixture.disk.setFault { operation, _, _ in operation == "pwrite" ? ENOSPC : nil }
-    #expect(try row("1-2") == 2)
+    #expect(try row("1-2") == .row(2))
     fixture.disk.setFault(nil)
     try? fixture.disk.removeFile(fixture.layout().index)
     fixture.flipBit(90 * 8, in: fixture.layout().log)
 
-    #expect(try row("2-1") == 4)
+    #expect(try row("2-1") == .row(4))
     #expect(try row("1-2") == nil)
     #expect(try fixture.disk.kind(of: fixture.layout().index) == nil)
   }

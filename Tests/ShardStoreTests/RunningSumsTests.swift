@@ -36,7 +36,7 @@ import Testing
         // Few upper values, so that many rows share a place and some a hash.
         IDIndexEntry(
           hash: UInt64.random(in: 0..<50, using: &random) << 58 | UInt64(row % 3),
-          row: UInt32(row), idOffset: 0)
+          row: row, idOffset: 0)
       }
       #expect(entries.sortedByHash() == entries.sorted())
     }

@@ -95,10 +95,10 @@ import Testing
     let hash = IDList(["2-0"]).hash(0, seed: fixture.identity(0).idHashSeed)
 
     #expect(writer.shard.rowCount == 2)
-    #expect(writer.shard.row(ofID: id, hash: hash) == nil)
+    #expect(writer.shard.newest(ofID: id, hash: hash) == nil)
     try writer.publish(written)
     #expect(writer.shard.rowCount == 5)
-    #expect(writer.shard.row(ofID: id, hash: hash) == 2)
+    #expect(writer.shard.newest(ofID: id, hash: hash) == .row(2))
   }
 
   @Test func hasANameOnlyOnceItsFirstBatchIsDurable() throws {

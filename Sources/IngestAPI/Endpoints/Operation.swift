@@ -27,7 +27,8 @@ extension IngestAPI {
     let unusable = service.collections.reduce(0) { $0 + $1.unusableShards.count }
     let reason = reasonNotWritable
     let isOverdue = service.isScrubOverdue
-    let isWarning = damagedRows > 0 || unusable > 0 || isOverdue || !health.notes.isEmpty
+    let isWarning =
+      damagedRows > 0 || unusable > 0 || isOverdue || service.hasFindings || !health.notes.isEmpty
     let status = reason != nil ? "fail" : isWarning ? "warn" : "pass"
     let checks = JSON.object([
       ("writable", Self.check(reason == nil, output: reason)),

@@ -57,9 +57,9 @@ struct IDStream: Sendable {
     unsafe pending.append(contentsOf: bytes)
     try parse(isAtEnd: false)
     guard pending.count <= Self.pendingByteCountMax else {
-      throw .badJSONShape(
-        reason: "more than \(Self.pendingByteCountMax) bytes without the end of an id",
-        JSONPlace(row: collector.count))
+      var tooLong = Offenders()
+      tooLong.add(index: collector.count, id: nil)
+      throw .idTooLong(tooLong)
     }
   }
 

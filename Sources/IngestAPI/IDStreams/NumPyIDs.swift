@@ -26,9 +26,10 @@ struct NumPyIDs: IDStreamParser {
       array.restCount -= 1
     }
     if isAtEnd, array.restCount > 0 {
+      let (expected, isTooMany) = array.restCount.multipliedReportingOverflow(
+        by: array.type.byteCount)
       throw .truncatedMember(
-        member: "ids", expected: array.restCount * array.type.byteCount,
-        found: bytes.count - used)
+        member: "ids", expected: isTooMany ? .max : expected, found: bytes.count - used)
     }
     if array.restCount == 0, used < bytes.count {
       throw .trailingBytes(member: "ids", expected: used, found: bytes.count)

@@ -4,12 +4,14 @@ internal import ShardStore
 internal import SystemIO
 
 /// Groups of shards; each becomes one shard.
-struct CompactionPlan: Sendable {
+package struct CompactionPlan: Sendable {
   struct Rules: Sendable {
     /// A shard with at least this share of dead rows is written anew.
     var deadPercent: Int
     /// Rows of a full shard.
     var rowCapacity: Int
+    /// Records of batches and deletions are kept for ever, also when no row of theirs is left.
+    var logByteCountMax: Int
   }
 
   /// What is to be known of one shard.
@@ -17,6 +19,7 @@ struct CompactionPlan: Sendable {
     let number: Int
     let rowCount: Int
     let liveRowCount: Int
+    let logByteCount: Int
     /// Sealed, or closed with damage of which every row is dead; no live row of it is damaged or lost.
     let isCompactable: Bool
 
@@ -29,7 +32,7 @@ struct CompactionPlan: Sendable {
   }
 
   /// Numbers of shards, in their order.
-  private(set) var groups: [[Int]] = []
+  package private(set) var groups: [[Int]] = []
 
   /// - Parameter candidates: All shards in the order of their numbers; one that is lost is not compactable.
   init(_ candidates: [Candidate], rules: Rules) {
@@ -38,7 +41,8 @@ struct CompactionPlan: Sendable {
       let isWanted =
         candidate.isCompactable && (candidate.isDead(rules) || candidate.isSmall(rules))
       let rowCount = group.reduce(0) { $0 + $1.liveRowCount } + candidate.liveRowCount
-      if !isWanted || rowCount > rules.rowCapacity {
+      let logByteCount = group.reduce(0) { $0 + $1.logByteCount } + candidate.logByteCount
+      if !isWanted || rowCount > rules.rowCapacity || logByteCount > rules.logByteCountMax {
         add(group, rules)
         group = []
       }

@@ -15,6 +15,8 @@ final class Compactor: Sendable {
   private let disk: any Disk
   private let root: String
   private let collections: @Sendable () -> [Collection]
+  /// Told of shards in whose place there is another one now.
+  private let replaced: @Sendable (Collection, [Int]) -> Void
   private let state = Monitor(State())
   private let thread = Mutex<NamedThread?>(nil)
 
@@ -38,6 +40,7 @@ final class Compactor: Sendable {
   init(
     configuration: ServiceConfiguration, catalog: Catalog?, follower: CatalogFollower?,
     logger: Logger, disk: any Disk, root: String,
+    replaced: @escaping @Sendable (Collection, [Int]) -> Void,
     collections: @escaping @Sendable () -> [Collection]
   ) {
     self.configuration = configuration
@@ -46,6 +49,7 @@ final class Compactor: Sendable {
     self.logger = logger
     self.disk = disk
     self.root = root
+    self.replaced = replaced
     self.collections = collections
   }
 
@@ -115,10 +119,7 @@ final class Compactor: Sendable {
     progress.state = "running"
     publish(progress, of: collection)
     let live = LiveRows(collection)
-    let plan = CompactionPlan(
-      collection.compactionCandidates(live),
-      rules: CompactionPlan.Rules(
-        deadPercent: wanted.deadPercent, rowCapacity: collection.opener.geometry.rowCapacity))
+    let plan = collection.compactionPlan(live, deadPercent: wanted.deadPercent)
     for group in plan.groups {
       if state.withLock({ $0.isClosed }) { break }
       let parts = live.parts.filter { group.contains($0.shard.identity.number) }
@@ -150,31 +151,30 @@ final class Compactor: Sendable {
     try requireRoom(for: parts, collection)
     let began = MonotonicTime.now
     var doneByteCount = 0
-    let compactor = ShardCompactor(
-      parts.map { part in
-        ShardCompactor.Source(part.shard) { part.run(from: $0, countMax: $1) }
-      }, opener: collection.opener
-    ) { [state] byteCount in
+    let numbers = parts.map(\.shard.identity.number)
+    let (shard, left) = try collection.compact(parts) { [state] byteCount in
       doneByteCount += byteCount
       if let rate {
         let due = began.advanced(by: .seconds(Double(doneByteCount) / Double(max(1, rate))))
         _ = state.wait(until: due) { $0.isClosed ? () : nil }
       }
       return !state.withLock { $0.isClosed }
+    } replaced: {
+      follow(numbers, by: $0, of: collection)
     }
-    try compactor.write()
-    let shard = try compactor.replace()
-    let numbers = parts.map(\.shard.identity.number)
-    collection.replace(numbers, by: shard)
+    if let left {
+      logger.error("replaced shards could not be removed; the next start does it: \(left)")
+    }
+    logger.info(
+      "\(collection.name): shards \(numbers) became one with \(shard.rowCount) rows")
+  }
+
+  private func follow(_ numbers: [Int], by shard: Shard, of collection: Collection) {
+    replaced(collection, numbers)
     do { try follower?.replace(numbers, by: shard, of: collection) } catch {
       // The next start sees that the shard is another one, and reads it again.
       logger.error("the catalog could not follow a compaction: \(error)")
     }
-    do throws(DiskError) { try compactor.removeSources() } catch {
-      logger.error("replaced shards could not be removed; the next start does it: \(error)")
-    }
-    logger.info(
-      "\(collection.name): shards \(numbers) became one with \(shard.rowCount) rows")
   }
 
   private func requireRoom(
@@ -214,36 +214,5 @@ extension IngestService {
 
   package func compaction(of collection: Collection) -> CompactionProgress {
     compactor.withLock { $0 }?.progress(of: collection) ?? CompactionProgress()
-  }
-}
-
-extension Collection {
-  /// Every shard number that there is or was, so that nothing is put together across one that is lost.
-  fileprivate func compactionCandidates(_ live: LiveRows) -> [CompactionPlan.Candidate] {
-    let (growing, lost) = (growingShard, lostIDs)
-    var candidates = live.parts.map { part in
-      let summary = part.shard.summary
-      let isClosed = summary.isSealed || !summary.damage.isEmpty
-      return CompactionPlan.Candidate(
-        number: summary.number, rowCount: summary.rowCount, liveRowCount: part.liveRowCount,
-        isCompactable: isClosed && summary.number != growing && part.damagedRowCount == 0
-          && lost[summary.number] == nil)
-    }
-    for number in unusableShards.keys {
-      candidates.append(
-        CompactionPlan.Candidate(
-          number: number, rowCount: 0, liveRowCount: 0, isCompactable: false))
-    }
-    return candidates.sorted { $0.number < $1.number }
-  }
-
-  /// Who looks from now on sees the new shard; who has an old one goes on with it.
-  fileprivate func replace(_ numbers: [Int], by shard: Shard) {
-    listen(to: shard)
-    shardList.withLock { shards in
-      shards.removeAll { numbers.contains($0.identity.number) }
-      shards.append(shard)
-      shards.sort { $0.identity.number < $1.identity.number }
-    }
   }
 }

@@ -38,9 +38,12 @@ package struct ScrubProgress: Sendable {
     startedAt = job.record.startedAt
     endedAt = job.record.endedAt
     let seconds = job.began.duration(to: now).seconds
+    let rest = Double(job.totalByteCount - checked)
+    // As fast as until now, and not faster than the rate.
+    let atRate = rate.map { rest / Double($0) } ?? 0
     remainingSeconds =
       job.record.state == .running && checked > 0
-      ? seconds * Double(job.totalByteCount - checked) / Double(checked) : nil
+      ? max(seconds * rest / Double(checked), atRate) : nil
   }
 
   package var percent: Double {
@@ -64,7 +67,6 @@ extension IngestService {
     }
     guard let job else { return nil }
     scrubber.record(job.record)
-    if job.rest.isEmpty { return stopScrub(job.record.number, as: .done) }
     return ScrubProgress(job, now: .now)
   }
 
@@ -84,13 +86,11 @@ extension IngestService {
   /// Stops a scrub; one that has ended stays as it is.
   ///
   /// - Returns: nil when there is no such scrub.
-  package func stopScrub(_ number: Int) -> ScrubProgress? { stopScrub(number, as: .stopped) }
-
-  private func stopScrub(_ number: Int, as end: CatalogScrub.State) -> ScrubProgress? {
+  package func stopScrub(_ number: Int) -> ScrubProgress? {
     guard let scrubber = scrubber.withLock({ $0 }) else { return nil }
     let record = scrubber.state.change { state -> CatalogScrub? in
       guard state.jobs[number]?.record.state == .running else { return nil }
-      state.jobs[number]?.record.state = end
+      state.jobs[number]?.record.state = .stopped
       state.jobs[number]?.record.endedAt = MonotonicTime.wallClockNanoseconds
       return state.jobs[number]?.record
     }
@@ -154,6 +154,13 @@ extension IngestService {
         return Double(now - verified) / 1e9 > limit
       }
     }
+  }
+
+  /// The last verification of some shard found something, or a file of the store is damaged.
+  package var hasFindings: Bool {
+    scrubber.withLock { $0 }?.state.withLock { state in
+      !state.fileProblems.isEmpty || state.found.values.contains { !$0.isEmpty }
+    } ?? false
   }
 
   /// `pass`, or why the catalog is not used.

@@ -99,6 +99,56 @@ struct ScrubState {
 
   private static let endedJobCountMax = 100
 
+  /// Ends the jobs that have nothing left to read.
+  ///
+  /// - Returns: those that ended now.
+  mutating func endJobs(now: Int64) -> [CatalogScrub] {
+    var ended: [CatalogScrub] = []
+    for number in jobs.keys.sorted() {
+      guard var job = jobs[number], job.record.state == .running, job.rest.isEmpty else { continue }
+      job.record.state = .done
+      job.record.endedAt = now
+      jobs[number] = job
+      ended.append(job.record)
+    }
+    return ended
+  }
+
+  /// A shard was read: no job has to read it again.
+  mutating func finish(_ target: ScrubTarget) {
+    let damage = found[target] ?? []
+    urgent[target] = nil
+    for number in jobs.keys {
+      guard var job = jobs[number], job.record.state == .running,
+        let place = job.rest.firstIndex(of: target)
+      else { continue }
+      job.rest.remove(at: place)
+      job.damagedRowCount += damage.reduce(0) { $0 + $1.rows.count }
+      job.damagedShardCount += damage.isEmpty ? 0 : 1
+      jobs[number] = job
+    }
+  }
+
+  /// Another shard stands in the place of these: what was known of them is not true of it.
+  mutating func forget(_ targets: [ScrubTarget]) {
+    for target in targets {
+      verifiedAt[target] = nil
+      found[target] = nil
+      urgent[target] = nil
+    }
+  }
+
+  /// The rate of work that goes on; what nobody asked for makes way for what somebody waits for.
+  func rate(of work: Work) -> Int? {
+    guard work.job == nil, work.rate != nil else { return work.rate }
+    if !urgent.isEmpty { return nil }
+    let waiting = jobs.values.filter { $0.record.state == .running }
+    guard let first = waiting.min(by: { $0.record.number < $1.record.number }) else {
+      return work.rate
+    }
+    return first.record.rate
+  }
+
   /// When the shard that was not verified for longest was, in seconds; nil without shards.
   func oldestAgeSeconds(_ candidates: [ScrubCandidate], now: Int64) -> Double? {
     let verified = candidates.map { verifiedAt[$0.target] }

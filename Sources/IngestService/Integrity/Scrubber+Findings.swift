@@ -7,19 +7,19 @@ internal import ShardStore
 internal import SystemIO
 
 extension Scrubber {
+  /// - Returns: whether something was made again, and is to be read again.
   func treat(
     _ found: ShardVerification, of shard: Shard, in collection: Collection, cause: String
-  ) {
+  ) -> Bool {
     let target = ScrubTarget(collection: collection.uuid, shard: found.number)
     let now = MonotonicTime.wallClockNanoseconds
-    if found.damage.isEmpty { compareCatalog(found, shard, in: collection) }
+    if found.damage.isEmpty {
+      shard.forgetDamageWithoutRows()
+      compareCatalog(found, shard, in: collection)
+    }
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
     if !isNoted(found, shard, collection) { keep(found, of: shard, in: collection, cause: cause) }
-    if found.damage.contains(where: { $0.reason.hasPrefix("ids.index") }) {
-      // Kept by now; it follows from the log.
-      shard.makeIndexAgain(in: collection.opener.collection, disk: collection.opener.disk)
-    }
-    repairHeader(found, in: collection)
+    let isRepaired = repair(found, of: shard, in: collection)
     state.change { state in
       state.verifiedAt[target] = now
       state.found[target] = found.damage
@@ -29,20 +29,34 @@ extension Scrubber {
     } catch {
       logger.error("a verified shard cannot be recorded: \(error)")
     }
+    return isRepaired
   }
 
-  /// The header of a sealed shard follows from its seal record; the file with the wrong one is kept by now.
-  private func repairHeader(_ found: ShardVerification, in collection: Collection) {
-    guard found.isSealed, found.damage.contains(where: { $0.rows.isEmpty }) else { return }
+  /// Makes again what follows from something else; the damaged files are kept by now.
+  ///
+  /// - Returns: whether there was something.
+  private func repair(
+    _ found: ShardVerification, of shard: Shard, in collection: Collection
+  ) -> Bool {
+    var isRepaired = false
+    if found.damage.contains(where: { $0.reason.hasPrefix("ids.index") }) {
+      isRepaired = shard.makeIndexAgain(
+        in: collection.opener.collection, disk: collection.opener.disk)
+    }
+    guard found.isSealed, found.damage.contains(where: { $0.rows.isEmpty }) else {
+      return isRepaired
+    }
     let repair = ShardRepair(collection.opener, number: found.number)
     do throws(RepairFailure) {
-      guard try repair.headerIsWrong() else { return }
+      guard try repair.headerIsWrong() else { return isRepaired }
       try repair.repairHeader()
       logger.warning(
         "\(collection.name), shard \(found.number): the header of embeddings.npy was made again")
+      return true
     } catch {
       logger.error(
         "\(collection.name), shard \(found.number): its header cannot be made again: \(error)")
+      return isRepaired
     }
   }
 
@@ -103,8 +117,8 @@ extension Scrubber {
         catalog.sqlite differs from the log of \(collection.name), shard \(found.number); \
         it is read again
         """)
-      try follower.forget([found.number], of: collection)
-      follower.wake()
+      // In one transaction: a receipt that is missing in between would let its batch in twice.
+      try follower.replace([found.number], by: shard, of: collection)
     } catch {
       logger.error("catalog.sqlite cannot be compared: \(error)")
     }

@@ -79,6 +79,9 @@ final class Scrubber: Sendable {
   private func run() {
     while true {
       let candidates = candidates()
+      for ended in state.change({ $0.endJobs(now: MonotonicTime.wallClockNanoseconds) }) {
+        record(ended)
+      }
       let (work, isClosed) = state.withLock { state in
         (
           state.next(
@@ -108,17 +111,24 @@ final class Scrubber: Sendable {
     let collection = collections().first { $0.uuid == work.target.collection }
     let shard = collection?.shards.first { $0.identity.number == work.target.shard }
     let pace = ScrubPace(work, state: state)
-    if let collection, let shard, let found = verify(shard, of: collection, pace: pace) {
+    var isRepaired = false
+    if let collection, let shard {
+      let found = verify(shard, of: collection, pace: pace)
       guard !pace.isStopped else { return }
-      treat(found, of: shard, in: collection, cause: work.cause)
+      collection.places.withLock { _ in
+        // Replaced while it was read: what was read is of two shards.
+        guard collection.shards.contains(where: { $0 === shard }) else { return }
+        isRepaired = treat(found, of: shard, in: collection, cause: work.cause)
+      }
     }
-    finish(work, damage: state.withLock { $0.found[work.target] ?? [] })
+    state.change { $0.finish(work.target) }
+    // So that nobody is told for days of what is right by now.
+    if isRepaired { ask(work.target, work.cause) }
   }
 
-  /// - Returns: nil when the shard went away meanwhile.
   private func verify(
     _ shard: Shard, of collection: Collection, pace: ScrubPace
-  ) -> ShardVerification? {
+  ) -> ShardVerification {
     let verifier = ShardVerifier(collection.opener) { pace.didRead(byteCount: $0) }
     while true {
       let before = shard.summary
@@ -126,33 +136,9 @@ final class Scrubber: Sendable {
         before.number,
         evidence: ShardVerifier.Evidence(
           durable: before.isSealed ? nil : (before.rowCount, before.logEnd)))
-      guard collection.shards.contains(where: { $0 === shard }) else { return nil }
       // Sealed while it was read: what was read is no longer what is there.
       if shard.summary.isSealed == before.isSealed { return found }
     }
-  }
-
-  private func finish(_ work: ScrubState.Work, damage: [ShardDamage]) {
-    let ended = state.change { state -> CatalogScrub? in
-      state.urgent[work.target] = nil
-      for number in state.jobs.keys {
-        guard var job = state.jobs[number], job.record.state == .running else { continue }
-        guard let place = job.rest.firstIndex(of: work.target) else { continue }
-        job.rest.remove(at: place)
-        job.damagedRowCount += damage.reduce(0) { $0 + $1.rows.count }
-        job.damagedShardCount += damage.isEmpty ? 0 : 1
-        state.jobs[number] = job
-      }
-      for number in state.jobs.keys {
-        guard state.jobs[number]?.record.state == .running, state.jobs[number]?.rest.isEmpty == true
-        else { continue }
-        state.jobs[number]?.record.state = .done
-        state.jobs[number]?.record.endedAt = MonotonicTime.wallClockNanoseconds
-        return state.jobs[number]?.record
-      }
-      return nil
-    }
-    if let ended { record(ended) }
   }
 
   func record(_ scrub: CatalogScrub) {
@@ -166,12 +152,19 @@ final class Scrubber: Sendable {
 final class ScrubPace: Sendable {
   private let work: ScrubState.Work
   private let state: Monitor<ScrubState>
-  private let began = MonotonicTime.now
-  private let doneByteCount = Atomic(0)
+  private let course: Mutex<Course>
+
+  /// Bytes since the rate was last changed.
+  private struct Course {
+    var rate: Int?
+    var began = MonotonicTime.now
+    var byteCount = 0
+  }
 
   init(_ work: ScrubState.Work, state: Monitor<ScrubState>) {
     self.work = work
     self.state = state
+    course = Mutex(Course(rate: work.rate))
   }
 
   /// Nobody wants the rest any more.
@@ -182,13 +175,16 @@ final class ScrubPace: Sendable {
   }
 
   func didRead(byteCount: Int) {
-    let done = doneByteCount.add(byteCount, ordering: .relaxed).newValue
-    if let job = work.job {
-      state.withLock { $0.jobs[job]?.checkedByteCount += byteCount }
+    let rate = state.withLock { state in
+      if let job = work.job { state.jobs[job]?.checkedByteCount += byteCount }
+      return state.rate(of: work)
     }
-    guard let rate = work.rate else { return }
-    let due = began.advanced(by: .seconds(Double(done) / Double(max(1, rate))))
-    guard due > .now else { return }
-    _ = state.wait(until: due) { isStopped($0) ? () : nil }
+    let due = course.withLock { course -> MonotonicTime? in
+      if course.rate != rate { course = Course(rate: rate) }
+      course.byteCount += byteCount
+      return rate.map { course.began.advanced(by: .seconds(Double(course.byteCount) / Double($0))) }
+    }
+    guard let due, due > .now else { return }
+    _ = state.wait(until: due) { isStopped($0) || $0.rate(of: work) != rate ? () : nil }
   }
 }

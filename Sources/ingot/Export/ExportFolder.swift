@@ -77,13 +77,7 @@ final class ExportFolder {
 
   /// - Returns: false where links cannot be.
   func link(_ target: String, as name: String) throws(DiskError) -> Bool {
-    do throws(DiskError) {
-      try disk.link(target, to: partialPath + "/" + name)
-      return true
-    } catch {
-      guard error.cannotLink else { throw error }
-      return false
-    }
+    try disk.link(target, to: partialPath + "/" + name)
   }
 
   /// Makes all names durable, and gives the folder its own. One that it replaces is removed.

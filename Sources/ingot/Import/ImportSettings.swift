@@ -92,25 +92,8 @@ extension ImportCommand {
         try ServerAddress(option: url), RetryPolicy(patience: .seconds(seconds)))
     }
     guard retrySeconds == nil else { throw ValidationError("--retry-seconds is for --url") }
-    var configuration = ServiceConfiguration()
-    if let size = try size("--shard-bytes", shardBytes, in: 4096...(1 << 40)) {
-      configuration.shardByteCount = size
-    }
-    if let size = try size("--disk-reserve", diskReserve, in: 0...(1 << 50)) {
-      configuration.diskReserveByteCount = size
-    }
-    return .store(root: store ?? "", configuration)
-  }
-
-  private func size(
-    _ option: String, _ text: String?, in range: ClosedRange<Int>
-  ) throws(ValidationError) -> Int? {
-    guard let text else { return nil }
-    guard let value = ByteCountText.parse(text), range.contains(value) else {
-      throw ValidationError(
-        "\(option) takes a size from \(range.lowerBound) to \(range.upperBound), such as 256MiB, not "
-          + "'\(text)'")
-    }
-    return value
+    return .store(
+      root: store ?? "",
+      try ServiceConfiguration(shardBytes: shardBytes, diskReserve: diskReserve))
   }
 }

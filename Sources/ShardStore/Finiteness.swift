@@ -1,17 +1,16 @@
-// Whether all numbers of a batch are finite: one fast pass, and a slow one only to name the rows.
+// Whether all numbers of rows are finite, in one fast pass. The inner loop: Sources/CFiniteness.
 
 internal import CFiniteness
-internal import ShardStore
 
 /// Tests rows for NaN and infinity by their exponent bits.
 ///
 /// A number is not finite when all its exponent bits are set. Adding the lowest exponent bit to the
 /// masked exponent then carries into the sign bit and nowhere else, so one AND, one ADD and one OR
 /// decide for all numbers of a 64-bit word; CFiniteness does it with the widest vectors there are.
-enum Finiteness {
+package enum Finiteness {
   /// - Parameter rows: Whole numbers of `dtype`, at any alignment.
   @safe
-  static func holds(for rows: UnsafeRawBufferPointer, dtype: Dtype) -> Bool {
+  package static func holds(for rows: UnsafeRawBufferPointer, dtype: Dtype) -> Bool {
     switch dtype {
     case .float32:
       unsafe allFinite(
@@ -22,21 +21,6 @@ enum Finiteness {
         rows, exponentMask: 0x7C00_7C00_7C00_7C00, lowestExponentBits: 0x0400_0400_0400_0400,
         signBits: 0x8000_8000_8000_8000)
     }
-  }
-
-  /// The rows with a number that is not finite, without ids.
-  @safe
-  static func offendingRows(
-    in rows: UnsafeRawBufferPointer, dimension: Int, dtype: Dtype, id: (Int) -> String?
-  ) -> Offenders {
-    var offenders = Offenders()
-    let rowByteCount = dimension * dtype.byteCount
-    for index in 0..<(rows.count / rowByteCount) {
-      let row = unsafe UnsafeRawBufferPointer(
-        rebasing: rows[(index * rowByteCount)..<((index + 1) * rowByteCount)])
-      if !holds(for: row, dtype: dtype) { offenders.add(index: index, id: id(index)) }
-    }
-    return offenders
   }
 
   private static func allFinite(

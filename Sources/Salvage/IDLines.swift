@@ -1,0 +1,53 @@
+// Ids from a text file, one on each line. Their bytes are checked where they go: IDSpool.swift.
+
+package import SystemIO
+
+/// Reads lines in constant memory. A line ends with LF or CR LF; the last one may end with the file.
+package struct IDLines {
+  private let file: any DiskFile
+  private var buffer: [UInt8] = []
+  private var position = 0
+  private var offset = 0
+  private var isAtEnd = false
+
+  private static let pieceByteCount = 256 << 10
+  /// What a longer line is cut to: too long for an id, and bounded.
+  package static let lineByteCountMax = 64 << 10
+
+  package init(_ path: String, disk: any Disk = RealDisk()) throws(DiskError) {
+    file = try disk.openFile(path, for: .read)
+  }
+
+  /// The next line without its end; nil behind the last.
+  package mutating func next() throws(DiskError) -> ArraySlice<UInt8>? {
+    var searched = position
+    while true {
+      if let end = buffer[searched...].firstIndex(of: UInt8(ascii: "\n")) {
+        defer { position = end + 1 }
+        return Self.withoutReturn(buffer[position..<end])
+      }
+      // Too long for an id, which whoever asked finds out from what there is.
+      if buffer.count - position >= Self.lineByteCountMax || isAtEnd { return last() }
+      searched = buffer.count - position
+      try fill()
+    }
+  }
+
+  private mutating func last() -> ArraySlice<UInt8>? {
+    guard position < buffer.count else { return nil }
+    defer { position = buffer.count }
+    return Self.withoutReturn(buffer[position...])
+  }
+
+  private static func withoutReturn(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+  }
+
+  private mutating func fill() throws(DiskError) {
+    let piece = try file.read(offset: offset, byteCount: Self.pieceByteCount)
+    buffer = Array(buffer[position...]) + piece
+    position = 0
+    offset += piece.count
+    isAtEnd = piece.count < Self.pieceByteCount
+  }
+}

@@ -1,0 +1,28 @@
+// The lists of `ingot salvage`: ids whose rows are lost, ids whose rows came back; one on each line.
+
+import Salvage
+import ShardStore
+import SystemIO
+
+/// Files that get their names when the rows are where they belong.
+final class SalvageLists {
+  private let lost: NewFile?
+  private let kept: NewFile?
+
+  init(lost: String?, kept: String?) throws(DiskError) {
+    self.lost = if let lost { try NewFile(lost, replaces: true) } else { nil }
+    self.kept = if let kept { try NewFile(kept, replaces: true) } else { nil }
+  }
+
+  func lose(_ id: ArraySlice<UInt8>) throws(DiskError) { try lost?.append(line: id) }
+
+  func keep(_ ids: IDList) throws(DiskError) {
+    guard let kept else { return }
+    for row in 0..<ids.count { try kept.append(line: ids[row]) }
+  }
+
+  func publish() throws(DiskError) {
+    try lost?.publish()
+    try kept?.publish()
+  }
+}

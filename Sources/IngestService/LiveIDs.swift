@@ -9,8 +9,6 @@ internal import SystemIO
 package struct LiveIDs {
   private let merge: IDMerge
   private var cursor: IDMerge.Cursor
-  /// Ids of the hash that is being handed out; nearly always one.
-  private var group: [[UInt8]] = []
 
   package init(_ collection: Collection) {
     merge = IDMerge(IDLookup(collection))
@@ -19,12 +17,9 @@ package struct LiveIDs {
 
   /// The next id; nil at the end.
   package mutating func next() -> [UInt8]? {
-    while group.isEmpty {
-      guard let entries = merge.next(&cursor) else { return nil }
-      for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
-        group.append(merge.id(of: newest))
-      }
+    while let newest = merge.next(&cursor) {
+      if !newest.entry.isDeletion { return merge.id(of: newest) }
     }
-    return group.removeLast()
+    return nil
   }
 }

@@ -59,23 +59,25 @@ package struct LiveRows: Sendable {
     }
     // By row, since an id whose record is damaged may be there twice: as the log has it, and as the catalog has it.
     var unserved: [Int: RowBits] = [:]
+    let isDamaged = merge.parts.map { !$0.damage.isEmpty }
     var cursor = merge.start
-    while let entries = merge.next(&cursor) {
-      for newest in merge.newest(of: entries) where !newest.entry.isDeletion {
-        // A row that came after the look-up was made is not in the entries, and the other way round.
-        let row = newest.entry.row
-        guard let place = places[newest.part] else {
-          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
-          continue
-        }
-        guard row < parts[place].rowCount else { continue }
-        if merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) }) {
-          parts[place].damagedRowCount += 1
-          unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
-        } else {
-          parts[place].bits[row / 64] |= 1 << UInt64(row % 64)
-          parts[place].liveRowCount += 1
-        }
+    while let newest = merge.next(&cursor) {
+      if newest.entry.isDeletion { continue }
+      let row = newest.entry.row
+      guard let place = places[newest.part] else {
+        unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
+        continue
+      }
+      // A row that came after the look-up was made is not in the entries, and the other way round.
+      guard row < parts[place].rowCount else { continue }
+      if isDamaged[newest.part],
+        merge.parts[newest.part].damage.contains(where: { $0.rows.contains(row) })
+      {
+        parts[place].damagedRowCount += 1
+        unserved[merge.parts[newest.part].number, default: RowBits()].insert(row)
+      } else {
+        parts[place].bits[row / 64] |= 1 << UInt64(row % 64)
+        parts[place].liveRowCount += 1
       }
     }
     self.parts = parts

@@ -9,6 +9,8 @@ package struct IDIndexEntry: Comparable, Sendable, BitwiseCopyable {
   package var idOffset: UInt32
 
   package static let byteCount = 16
+  /// Stands where nothing was read yet.
+  package static let none = IDIndexEntry(hash: 0, place: 0, idOffset: 0)
   package static let deletionBit: UInt32 = 1 << 31
 
   init(hash: UInt64, place: UInt32, idOffset: UInt32) {

@@ -13,8 +13,9 @@ final class StoreExport {
   let interruption: Interruption
   let bar: ProgressBar
 
-  /// What is read and written at once.
-  static let pieceByteCount = 1 << 20
+  /// What is read and written at once: checked, summed and copied while it is in the second cache. Measured: with
+  /// 1 MiB the copy took twice as long.
+  static let pieceByteCount = 256 << 10
   /// Damage takes its rows out, and the rest is exported; each time some is found, it starts again.
   private static let tryCountMax = 16
 

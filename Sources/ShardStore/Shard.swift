@@ -13,6 +13,8 @@ package final class Shard: Sendable {
   let state: Mutex<State>
   /// Of the rows that were written since the shard was created; nil for one that was recovered.
   let sums: Mutex<RunningSums?>
+  /// Held while the shard is sealed.
+  let sealing = Mutex(())
   /// Told of damage that was found while rows were read.
   private let damageListener = Mutex<(@Sendable (Shard) -> Void)?>(nil)
 

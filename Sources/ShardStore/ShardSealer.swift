@@ -12,8 +12,19 @@ extension Shard {
     case damaged(Damage)
   }
 
-  /// Seals a shard to which nothing is appended any more and whose rows are all durable.
+  /// Seals a shard to which nothing is appended any more and whose rows are all durable. One that is sealed stays
+  /// as it is.
   package func seal(in collection: CollectionLayout, disk: any Disk) throws(SealFailure) {
+    let outcome = sealing.withLock { _ -> Result<Void, SealFailure> in
+      guard !summary.isSealed else { return .success(()) }
+      do throws(SealFailure) { return .success(try sealNow(in: collection, disk: disk)) } catch {
+        return .failure(error)
+      }
+    }
+    try outcome.get()
+  }
+
+  private func sealNow(in collection: CollectionLayout, disk: any Disk) throws(SealFailure) {
     let layout = collection.shard(identity.number)
     var check = BatchCheck(batches: openBatches(), geometry: geometry)
     do throws(DiskError) {

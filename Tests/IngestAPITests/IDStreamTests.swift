@@ -86,7 +86,7 @@ import Testing
   @Test func noMutationStopsTheProgram() {
     let seed = UInt64.random(in: .min ... .max)
     print("id streams, seed \(seed)")
-    var random = StreamMix(state: seed)
+    var random = SplitMix(state: seed)
     var refusedCount = 0
     for number in 0..<20_000 {
       let form = Self.forms[number % Self.forms.count]
@@ -103,7 +103,7 @@ import Testing
     #expect((1000..<20_000).contains(refusedCount))
   }
 
-  private func mutate(_ body: inout [UInt8], _ random: inout StreamMix) {
+  private func mutate(_ body: inout [UInt8], _ random: inout SplitMix) {
     guard !body.isEmpty else { return }
     let place = Int.random(in: 0..<body.count, using: &random)
     let pieces = [
@@ -142,18 +142,5 @@ import Testing
         if case .idTooLong? = error as? BodyError { true } else { false }
       }
     }
-  }
-}
-
-/// A generator whose sequence is known from its seed.
-private struct StreamMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-    return value ^ (value >> 31)
   }
 }

@@ -122,7 +122,7 @@ import Testing
     init(_ collection: Collection, _ batch: Batch, _ row: Int) {
       switch collection.find(Array(batch.ids[row])) {
       case .unknown, .deleted: self = .unknown
-      case .damaged: self = .refused
+      case .damaged, .lost: self = .refused
       case .row(let shard, let found):
         let rowByteCount = batch.rows.count / batch.rowCount
         let expected = UnsafeRawBufferPointer(

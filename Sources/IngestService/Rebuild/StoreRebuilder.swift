@@ -36,7 +36,7 @@ package struct StoreRebuilder {
     let verifier = StoreVerifier(root: layout.root)
     let store = try verifier.storeUUID()
     var ignored = StoreVerification()
-    let known = verifier.openCatalog().0
+    let known = verifier.openCatalog().snapshot
     for directory in try verifier.collectionDirectories(&ignored) {
       do throws(StoreProblem) {
         let file = try CollectionFile.read(directory.layout.collectionFile, disk: disk)

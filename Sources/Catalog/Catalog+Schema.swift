@@ -5,6 +5,8 @@ internal import GRDB
 /// A catalog that this version of the program cannot use.
 package enum CatalogError: Error, Sendable {
   case version(found: Int, expected: Int)
+  /// Its structure is not as it was written.
+  case damaged(String)
   /// No tables: nothing was ever written to it, or it was emptied.
   case empty
   case outOfRange(column: String, value: Int)

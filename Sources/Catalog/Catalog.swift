@@ -22,8 +22,10 @@ package final class Catalog: Sendable {
       // from the logs again. Source: sqlite.org/pragma.html#pragma_synchronous.
       try database.execute(sql: "PRAGMA synchronous = NORMAL")
     }
+    try Self.checkByteCount(ofFile: path)
     database = try DatabasePool(path: path, configuration: configuration)
     try database.write { try Self.prepareSchema($0) }
+    try database.read { try Self.checkStructure($0) }
   }
 
   /// How far a shard's log has been read.

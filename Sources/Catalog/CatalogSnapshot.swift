@@ -83,12 +83,14 @@ package final class CatalogSnapshot: Sendable {
   }
 
   /// The statements that made the tables and indexes.
-  private func schema() throws -> Set<[String?]> { try read(Self.schema) }
+  private func schema() throws -> Set<String> { try read(Self.schema) }
 
-  private static func schema(_ database: Database) throws -> Set<[String?]> {
-    let rows = try Row.fetchAll(
-      database, sql: "SELECT type, name, tbl_name, sql FROM sqlite_schema")
-    return Set(try rows.map { row in try (0..<4).map { try row.decode(atIndex: $0) } })
+  /// Quoted, which shows the type of a value: a text that became a blob reads the same otherwise.
+  private static func schema(_ database: Database) throws -> Set<String> {
+    try Set(
+      String.fetchAll(
+        database,
+        sql: "SELECT quote(type) || quote(name) || quote(tbl_name) || quote(sql) FROM sqlite_schema"))
   }
 
   /// The UUIDs of all collections.

@@ -63,9 +63,13 @@ extension RecoveryPlan {
     let found = Self.recordsAndGaps(
       log: log, logByteCount: logByteCount, identity: identity,
       sequenceEnd: evidence.nextShardSequence ?? .max)
-    watermark = max(
-      evidence.headerRowCount ?? 0, evidence.catalogRowCount,
-      found.records.map(\.record.durableRowCount).max() ?? 0)
+    let durableRowCount = max(
+      evidence.catalogRowCount, found.records.map(\.record.durableRowCount).max() ?? 0)
+    // A header is written in one sector, so a crash does not damage it. Where it was lost, nothing says which
+    // of the last batches were acknowledged, and all that are recorded count as if they were.
+    let headerRowCount =
+      evidence.headerRowCount ?? found.records.map(\.record.rows.upperBound).max() ?? 0
+    watermark = max(headerRowCount, durableRowCount)
     headerIsDamaged = evidence.headerRowCount == nil
     replaced = found.replaced
     var next = 0
@@ -93,7 +97,11 @@ extension RecoveryPlan {
       logEnd = item.end
     }
     if next < watermark {
-      damage.append(Damage(rows: next..<watermark, reason: "their commit record is damaged"))
+      let reason =
+        durableRowCount < watermark
+        ? "the header of embeddings.npy counts them, and commits.log has no record of them"
+        : "their commit record is damaged"
+      damage.append(Damage(rows: next..<watermark, reason: reason))
     }
     if tornTail == nil, let gap = found.firstGap, gap >= logEnd, !found.endsInZeros {
       tornTail = "the last commit record did not wholly reach the disk"
@@ -123,13 +131,24 @@ extension RecoveryPlan {
         let record = next.record
         // A seal that was not finished: the shard is sealed again.
         if record.kind == .seal { break }
+        if record.sequence >= sequenceEnd {
+          scan.firstGap = scan.firstGap ?? next.offset
+          scan.endsInZeros = false
+          break
+        }
         let isFirst = scan.records.isEmpty && scan.replaced.isEmpty
         let fits =
           record.hasRightRowCount && (record.kind != .replacement || isFirst)
           && record.firstRow >= row
-          && record.sequence > sequence && record.sequence < sequenceEnd
+          && record.sequence > sequence
           && (chain == nil || (record.previousCRC32C == chain && record.firstRow == row))
-        guard fits else { throw .field("it does not follow the record before") }
+        guard fits else {
+          // Whole and out of its place, as an older block that was put back: damage like any other.
+          scan.firstGap = scan.firstGap ?? next.offset
+          scan.endsInZeros = false
+          chain = nil
+          continue
+        }
         if record.kind == .replacement {
           scan.replaced = LogReader.replacedShards(next, in: log)
           chain = record.recordCRC32C
@@ -140,11 +159,6 @@ extension RecoveryPlan {
         row = record.rows.upperBound
         sequence = record.sequence
       } catch {
-        if error == .field("it does not follow the record before") {
-          scan.firstGap = scan.firstGap ?? scan.records.last?.end ?? 0
-          scan.endsInZeros = false
-          break
-        }
         scan.firstGap = scan.firstGap ?? reader.offset
         if reader.restIsZero() { break }
         scan.endsInZeros = false

@@ -29,7 +29,9 @@ import Testing
 
     #expect(try CatalogDump(store.layout.catalogFile) == expected)
     #expect(try StoreVerifier(root: store.root).verify().damage == [])
-    let aside = try store.files().filter { $0.hasPrefix("catalog.sqlite.") }
+    let aside = try store.files().filter {
+      $0.hasPrefix("catalog.sqlite.") && !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm")
+    }
     #expect(try aside.map { try store.bytes($0) } == (loss.isKeptAside ? [bad] : []))
   }
 }

@@ -171,6 +171,12 @@ extension RandomDamage {
           != patch.bytes[(range.lowerBound - patch.offset)..<(range.upperBound - patch.offset)]
       }
     }
+    if patches.count == 2, patches[0].path == patches[1].path {
+      for patch in patches {
+        sources.map.displace(
+          patch.path, patch.offset..<(patch.offset + patch.bytes.count), &touched)
+      }
+    }
     for key in shards { sources.map.touchAll(key, &touched) }
     return touched
   }

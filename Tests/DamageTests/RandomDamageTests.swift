@@ -11,14 +11,20 @@ import Testing
 @Suite struct RandomDamageTests {
   static let damageCount = Int(ProcessInfo.processInfo.environment["COUNT"] ?? "") ?? 20_000
 
+  /// 300 rows.
+  static let manyRowCounts = [1, 17, 2, 30, 50, 3, 64, 9, 1, 23, 100]
+
   /// Shards of 1 MiB, some MiB in all.
   static let plan = StorePlan(
     shardByteCount: 1 << 20,
     allocation: AllocationSteps(rowsByteCount: 1 << 18, logByteCount: 1 << 14),
     collections: [
-      CollectionPlan(name: "clip", dimension: 256, rowCounts: [1, 300, 723, 2, 600, 200]),
       CollectionPlan(
-        name: "text.v2", dimension: 192, dtype: .float16, rowCounts: [1500, 1230, 7, 900]),
+        name: "clip", dimension: 256,
+        rowCounts: manyRowCounts + [300, 423, 2, 600, 200] + manyRowCounts),
+      CollectionPlan(
+        name: "text.v2", dimension: 192, dtype: .float16,
+        rowCounts: [1500] + manyRowCounts + [700, 7] + manyRowCounts),
     ])
 
   @Test func namesEveryLargerDamage() throws {

@@ -1,6 +1,7 @@
 // Stores that are made to be damaged: filled by the real service, then copied. What is where in them: StoreMap.swift.
 
 import Foundation
+import Glibc
 import IngestService
 import Logging
 import ShardStore
@@ -99,6 +100,20 @@ extension StorePlan {
     let service = try open(store)
     defer { service.close() }
     try fill(service, part)
+    try waitForSeals(service)
+  }
+
+  /// A stop does not wait for shards that are full to be sealed; here they are.
+  private func waitForSeals(_ service: IngestService) throws {
+    let deadline = MonotonicTime.now.advanced(by: .seconds(60))
+    for collection in service.collections {
+      for shard in collection.shards where shard.identity.number != collection.growingShard {
+        while !shard.summary.isSealed {
+          guard MonotonicTime.now < deadline else { throw CocoaError(.fileWriteUnknown) }
+          _ = usleep(500)
+        }
+      }
+    }
   }
 
   /// A store as a process leaves it that is killed after the last batches, which the catalog has in its own log.

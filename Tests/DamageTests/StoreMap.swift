@@ -104,6 +104,8 @@ struct Touched: Equatable {
   var files: Set<String> = []
   /// Shards with a changed byte, and which of their batches it belongs to.
   var batches: [ShardKey: Set<Int>] = [:]
+  /// Batches whose record is whole and in another place of its log.
+  var displaced: [ShardKey: Set<Int>] = [:]
   /// Of the rows of the shard that was touched last.
   var blocks: Set<Int> = []
   /// A header that can say another number of rows.
@@ -158,6 +160,20 @@ extension StoreMap {
     touched.batches[key] = Set(shards[key]?.batches.indices ?? 0..<0)
     touched.headers.insert(key)
     touched.isTailOnly = false
+  }
+
+  /// Adds the batches whose records lie within a part of a log that was put in another place of it.
+  func displace(_ path: String, _ bytes: Range<Int>, _ touched: inout Touched) {
+    guard let (key, name) = Self.shardFile(path), let shard = shards[key], name == "commits.log"
+    else {
+      return
+    }
+    for (index, batch) in shard.batches.enumerated()
+    where bytes.lowerBound <= batch.recordBytes.lowerBound
+      && batch.recordBytes.upperBound <= bytes.upperBound
+    {
+      touched.displaced[key, default: []].insert(index)
+    }
   }
 
   private static func shardFile(_ path: String) -> (ShardKey, name: String)? {

@@ -147,7 +147,8 @@ import Testing
   @Test func refusesAFolderOfOthersAndANewerStore() throws {
     let (store, foreign) = (RealStore(), RealStore())
     try Data("cat".utf8).write(to: URL(fileURLWithPath: foreign.root + "/cat.jpg"))
-    let newer = #"{"crc32c":"","format":2,"store_uuid":"\#(UUID().uuidString)"}"#
+    let (head, tail) = (#"{"crc32c":""#, #"","format":2,"store_uuid":"\#(UUID().uuidString)"}"#)
+    let newer = head + CRC32C.of(Array((head + tail).utf8)).hexadecimal + tail
     try Data(newer.utf8).write(to: URL(fileURLWithPath: store.layout.storeFile))
 
     let (notAStore, newerFormat) = (

@@ -90,7 +90,8 @@ package final class CatalogSnapshot: Sendable {
     try Set(
       String.fetchAll(
         database,
-        sql: "SELECT quote(type) || quote(name) || quote(tbl_name) || quote(sql) FROM sqlite_schema"))
+        sql: "SELECT quote(type) || quote(name) || quote(tbl_name) || quote(sql) FROM sqlite_schema"
+      ))
   }
 
   /// The UUIDs of all collections.

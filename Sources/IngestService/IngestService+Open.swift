@@ -146,6 +146,19 @@ extension IngestService {
 
   /// The catalog, when it can be used.
   private static func soundCatalog(_ path: String) -> Catalog? {
+    // Looked at before it is opened for writing, which changes it: what is kept aside is what was found.
+    if (try? RealDisk().kind(of: path)) == .file, (try? RealDisk().kind(of: path + "-wal")) == nil {
+      let snapshot: CatalogSnapshot
+      do { snapshot = try CatalogSnapshot(path: path) } catch CatalogError.empty {
+        return try? Catalog(path: path)
+      } catch {
+        return nil
+      }
+      let byteCount = (try? RealDisk().openFile(path, for: .read).byteCount()) ?? 0
+      guard byteCount <= checkedCatalogByteCountMax else { return try? Catalog(path: path) }
+      let problem = try? snapshot.problem()
+      return problem == .some(nil) ? try? Catalog(path: path) : nil
+    }
     guard let catalog = try? Catalog(path: path) else { return nil }
     let byteCount = (try? RealDisk().openFile(path, for: .read).byteCount()) ?? 0
     guard byteCount <= checkedCatalogByteCountMax, catalog.problem() != nil else { return catalog }

@@ -382,7 +382,7 @@ def test_no_false_alarm_while_everything_happens_at_once(launch):
     for thread in threads:
         thread.join(60)
     assert not problems, problems
-    assert not alarms, (alarms, server.log_tail())
+    assert not alarms, "\n".join([str(alarms), server.log_tail()])
     assert not (server.store / "quarantine").exists()
     assert server.terminate() == 0
     found = verify(server.store)

@@ -67,7 +67,10 @@ final class Scrubber: Sendable {
   /// The shards of all collections, or of some.
   func candidates(collection: String? = nil, shard: Int? = nil) -> [ScrubCandidate] {
     collections().filter { collection == nil || $0.name == collection }.flatMap { collection in
-      collection.shards.filter { shard == nil || $0.identity.number == shard }.map { shard in
+      // A shard has its name a moment before its first batch is visible.
+      collection.shards.filter {
+        (shard == nil || $0.identity.number == shard) && $0.summary.logEnd > 0
+      }.map { shard in
         ScrubCandidate(
           target: ScrubTarget(collection: collection.uuid, shard: shard.identity.number),
           byteCount: shard.storedByteCount)

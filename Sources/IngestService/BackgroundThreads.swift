@@ -24,13 +24,14 @@ final class BackgroundThreads: Sendable {
   func startSealer(_ seal: @escaping @Sendable () -> Void) {
     let thread = NamedThread("ingot-seal", isBackground: true) { [sealer] in
       while true {
-        let isClosed = sealer.wait { sealer -> Bool? in
+        let next = sealer.wait { sealer -> Sealer? in
           guard sealer.hasWork || sealer.isClosed else { return nil }
-          sealer.hasWork = false
-          return sealer.isClosed
+          defer { sealer.hasWork = false }
+          return sealer
         }
-        if isClosed == true { return }
-        seal()
+        // What is full is sealed before the end.
+        if next?.hasWork == true { seal() }
+        if next?.isClosed == true { return }
       }
     }
     sealerThread.withLock { $0 = thread }

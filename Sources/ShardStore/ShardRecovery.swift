@@ -64,13 +64,16 @@ package struct ShardOpener: Sendable {
   }
 
   /// The first sequence in a shard's log; nil when its first record is damaged.
-  package func firstSequence(_ number: Int) -> Int? {
+  package func firstSequence(_ number: Int) -> Int? { firstRecord(number)?.sequence }
+
+  /// The first record in a shard's log; nil when it is damaged.
+  package func firstRecord(_ number: Int) -> CommitRecord? {
     guard let log = try? disk.openFile(collection.shard(number).log, for: .read),
       let byteCount = try? log.byteCount(), byteCount > 0,
       let mapping = try? log.map(byteCount: byteCount)
     else { return nil }
     var reader = LogReader(mapping, identity: identity(number), range: 0..<byteCount)
-    return (try? reader.next())?.record.sequence
+    return (try? reader.next())?.record
   }
 }
 

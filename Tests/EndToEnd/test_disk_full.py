@@ -118,8 +118,10 @@ def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve):
     assert count > 5
     assert_refused(refusal)
     assert_readable(client, count)
-    assert client.get("/disk").json()["accepting"] is False
-    assert client.get("/readyz").status_code == 503
+    # Without a reserve, smaller batches may still fit where this one was refused before it was read.
+    is_accepting = reserve == "0" and refusal.json()["reason"] == "reserve"
+    assert client.get("/disk").json()["accepting"] is is_accepting
+    assert client.get("/readyz").status_code == (200 if is_accepting else 503)
     for _ in range(20):
         assert_refused(client.put_batch(f"b{count}", batch(count)))
     assert client.receipt(f"b{count}").status_code == 404

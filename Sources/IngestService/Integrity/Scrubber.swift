@@ -181,7 +181,10 @@ final class ScrubPace: Sendable {
 
   func didRead(byteCount: Int) {
     let rate = state.withLock { state in
-      if let job = work.job { state.jobs[job]?.checkedByteCount += byteCount }
+      // A job that was stopped stays as it was, though the shard is read to its end.
+      if let job = work.job, state.jobs[job]?.record.state == .running {
+        state.jobs[job]?.checkedByteCount += byteCount
+      }
       return state.rate(of: work)
     }
     let due = course.withLock { course -> MonotonicTime? in

@@ -124,6 +124,8 @@ extension StorePlan {
     try fill(store) { $0.dropLast(lastCount) }
     let service = try open(store)
     try fill(service) { $0.suffix(lastCount) }
+    // Foundation copies for ever when a file is cut meanwhile.
+    try waitForSeals(service)
     let copy = try copyWithWholeCatalog(store)
     service.close()
     return copy

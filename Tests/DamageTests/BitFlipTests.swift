@@ -28,9 +28,9 @@ import Testing
     let run = try FlipRun(StorePlan.reference.makeKilled())
     let isThorough = ProcessInfo.processInfo.environment["INGOT_THOROUGH"] != nil
 
-    let counts = run.flip(everyBit: { _ in isThorough }) { path in
-      isThorough || !path.hasPrefix("catalog.sqlite") ? 1 : 101
-    }
+    let counts = run.flip(
+      everyBit: { _ in isThorough },
+      step: { isThorough || !$0.hasPrefix("catalog.sqlite") ? 1 : 101 })
 
     print("killed store, \(isThorough ? "every bit" : "one bit of many bytes"): \(counts)")
     #expect(counts.problems == [])

@@ -1,4 +1,4 @@
-// commits.log and ids.index under verification: records, chain of sequences, seal, tail, index entries.
+// commits.log under verification: records, chain of sequences, seal, tail. ids.index: ShardIndexCheck.swift.
 
 internal import SystemIO
 
@@ -137,48 +137,6 @@ extension ShardVerifier {
     let reason = contents.plan.tornTail.map { ": \($0)" } ?? ""
     result.notes.append(
       "\(shardName(result.number)): torn tail, will be cut at the next start\(reason)")
-  }
-
-  /// Compares ids.index with what the log says it must be.
-  func checkIndex(_ number: Int, _ contents: ShardContents, _ result: inout ShardVerification) {
-    let path = opener.collection.shard(number).index
-    guard contents.plan.damage.isEmpty else {
-      result.notes.append("\(path) cannot be compared with a damaged log")
-      return
-    }
-    do throws(DiskError) {
-      guard try opener.disk.kind(of: path) != nil else {
-        result.notes.append("\(path) is missing and will be made again when it is needed")
-        return
-      }
-      let file = try opener.disk.openFile(path, for: .read)
-      let byteCount = try file.byteCount()
-      result.byteCount += byteCount
-      let expected = SealedIDIndex.encoded(
-        indexEntries(contents, result), identity: contents.identity)
-      guard byteCount == expected.count else {
-        result.damage.append(
-          ShardDamage(reason: "ids.index has \(byteCount) bytes, expected \(expected.count)"))
-        return
-      }
-      guard try file.read(offset: 0, byteCount: byteCount) != expected else { return }
-      result.damage.append(
-        ShardDamage(reason: "ids.index differs from the log; it can be removed and is made again"))
-    } catch {
-      result.damage.append(ShardDamage(reason: "ids.index cannot be read: \(error)"))
-    }
-  }
-
-  private func indexEntries(
-    _ contents: ShardContents, _ result: ShardVerification
-  ) -> [IDIndexEntry] {
-    var entries: [IDIndexEntry] = []
-    entries.reserveCapacity(result.rowCount)
-    for found in contents.plan.records {
-      // Malformed ids were reported with their record.
-      _ = Shard.append(found, of: contents.log, identity: contents.identity, to: &entries)
-    }
-    return entries.sortedByHash()
   }
 }
 

@@ -4,7 +4,7 @@ internal import SystemIO
 
 extension ShardVerifier {
   /// Read at once: a multiple of the block, large enough that the calls do not count.
-  static var pieceByteCount: Int { 16 * SealTable.blockByteCount }
+  static var pieceByteCount: Int { 8 * SealTable.blockByteCount }
 
   /// The checksum of rows; nil when they cannot be read.
   func crc32c(ofRows rows: Range<Int>, in file: RowsFile) -> UInt32? {
@@ -25,8 +25,8 @@ extension ShardVerifier {
   /// Compares the rows with the checksums of their batches and, in a sealed shard, of their blocks.
   func checkRows(_ contents: ShardContents, rows: RowsFile, _ result: inout ShardVerification) {
     var pass = RowPass(contents)
-    unsafe read(rows) { bytes, offset in
-      unsafe pass.take(bytes, at: offset)
+    unsafe read(rows) { bytes, offset, sum in
+      unsafe pass.take(bytes, at: offset, sum: sum)
     } failed: { range, error in
       pass.fail(range, error)
     }
@@ -97,7 +97,7 @@ extension ShardVerifier {
   /// Lends the file block by block. A piece that cannot be read is tried again block by block, so that
   /// one bad sector costs one block.
   private func read(
-    _ rows: RowsFile, _ take: (UnsafeRawBufferPointer, _ offset: Int) -> Void,
+    _ rows: RowsFile, _ take: (UnsafeRawBufferPointer, _ offset: Int, _ sum: UInt32?) -> Void,
     failed: (Range<Int>, DiskError) -> Void
   ) {
     guard let file = rows.file else { return }
@@ -107,7 +107,7 @@ extension ShardVerifier {
       let end = min(piece.offset + Self.pieceByteCount, rows.byteCount)
       switch piece.outcome {
       case .success:
-        unsafe lend(bytes, at: piece.offset, take)
+        unsafe lend(bytes, of: piece, take)
       case .failure:
         unsafe readBlocks(of: file, in: piece.offset..<end, take, failed: failed)
       }
@@ -117,7 +117,7 @@ extension ShardVerifier {
 
   private func readBlocks(
     of file: any DiskFile, in range: Range<Int>,
-    _ take: (UnsafeRawBufferPointer, _ offset: Int) -> Void,
+    _ take: (UnsafeRawBufferPointer, _ offset: Int, _ sum: UInt32?) -> Void,
     failed: (Range<Int>, DiskError) -> Void
   ) {
     for start in stride(from: range.lowerBound, to: range.upperBound, by: SealTable.blockByteCount)
@@ -125,7 +125,7 @@ extension ShardVerifier {
       let end = min(start + SealTable.blockByteCount, range.upperBound)
       do throws(DiskError) {
         let bytes = try file.read(offset: start, byteCount: end - start)
-        unsafe bytes.withUnsafeBytes { unsafe take($0, start) }
+        unsafe bytes.withUnsafeBytes { unsafe take($0, start, nil) }
       } catch {
         failed(start..<end, error)
       }
@@ -133,13 +133,16 @@ extension ShardVerifier {
   }
 
   private func lend(
-    _ piece: UnsafeRawBufferPointer, at offset: Int,
-    _ take: (UnsafeRawBufferPointer, _ offset: Int) -> Void
+    _ bytes: UnsafeRawBufferPointer, of piece: ShardVerifierReadAhead.Piece,
+    _ take: (UnsafeRawBufferPointer, _ offset: Int, _ sum: UInt32?) -> Void
   ) {
     var start = 0
-    while start < piece.count {
-      let end = min(start + SealTable.blockByteCount, piece.count)
-      unsafe take(UnsafeRawBufferPointer(rebasing: piece[start..<end]), offset + start)
+    while start < bytes.count {
+      let end = min(start + SealTable.blockByteCount, bytes.count)
+      let block = start / SealTable.blockByteCount
+      unsafe take(
+        UnsafeRawBufferPointer(rebasing: bytes[start..<end]), piece.offset + start,
+        block < piece.blockSums.count ? piece.blockSums[block] : nil)
       start = end
     }
   }
@@ -169,13 +172,54 @@ private struct RowPass {
     if case .whole(_, let table) = contents.seal { self.table = table } else { table = nil }
   }
 
-  mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+  /// - Parameter sum: The CRC32C of a whole block, when it was computed already.
+  mutating func take(_ bytes: UnsafeRawBufferPointer, at offset: Int, sum: UInt32?) {
+    let end = offset + bytes.count
+    if unsafe !takeWithinBatch(bytes, at: offset, sum: sum) {
+      unsafe takeBlock(bytes, at: offset)
+      unsafe takeBatches(bytes, at: offset)
+    }
+    if end > rowsEnd {
+      let tail = unsafe UnsafeRawBufferPointer(rebasing: bytes[max(0, rowsEnd - offset)...])
+      if unsafe !tail.isAllZero { tailIsNotZero = true }
+    }
+  }
+
+  /// A whole block within one batch, as most are: its bytes are read once, and the checksums of block, file and
+  /// batch are joined from that. Reading them three times was half of a verification's time (measured).
+  ///
+  /// - Returns: false for other blocks.
+  private mutating func takeWithinBatch(
+    _ bytes: UnsafeRawBufferPointer, at offset: Int, sum: UInt32?
+  ) -> Bool {
+    let end = offset + bytes.count
+    guard let sum, bytes.count == SealTable.blockByteCount, batch < batches.count,
+      batches[batch].bytes.lowerBound <= offset, end <= batches[batch].bytes.upperBound
+    else { return false }
     let index = offset / SealTable.blockByteCount
     if let table, index < table.blockCRC32Cs.count {
-      let found = unsafe SealTable.checksum(ofBlock: bytes, index: index, seed: seed)
-      if found != table.blockCRC32Cs[index] { damagedBlocks.append(index) }
-      fileCRC32C = CRC32C.of(bytes, continuing: fileCRC32C)
+      let before = SealTable.checksum(beforeBlock: index, seed: seed)
+      if Self.wholeBlock.join(before, sum) != table.blockCRC32Cs[index] {
+        damagedBlocks.append(index)
+      }
+      fileCRC32C = Self.wholeBlock.join(fileCRC32C, sum)
     }
+    batchCRC32C = Self.wholeBlock.join(batchCRC32C, sum)
+    if end == batches[batch].bytes.upperBound { endBatch() }
+    return true
+  }
+
+  private static let wholeBlock = CRC32C.Shift(byteCount: SealTable.blockByteCount)
+
+  private mutating func takeBlock(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+    let index = offset / SealTable.blockByteCount
+    guard let table, index < table.blockCRC32Cs.count else { return }
+    let found = unsafe SealTable.checksum(ofBlock: bytes, index: index, seed: seed)
+    if found != table.blockCRC32Cs[index] { damagedBlocks.append(index) }
+    fileCRC32C = CRC32C.of(bytes, continuing: fileCRC32C)
+  }
+
+  private mutating func takeBatches(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     let end = offset + bytes.count
     var position = offset
     while batch < batches.count, position < end {
@@ -188,10 +232,6 @@ private struct RowPass {
         continuing: batchCRC32C)
       position = stop
       if stop == range.upperBound { endBatch() }
-    }
-    if end > rowsEnd {
-      let tail = unsafe UnsafeRawBufferPointer(rebasing: bytes[max(0, rowsEnd - offset)...])
-      if unsafe !tail.isAllZero { tailIsNotZero = true }
     }
   }
 

@@ -126,9 +126,17 @@ package struct ShardVerifier {
     if evidence.durable == nil || rows.header == nil {
       checkHeader(contents, rows: rows, &result)
     }
-    checkRows(contents, rows: rows, &result)
+    guard case .whole = contents.seal else {
+      checkRows(contents, rows: rows, &result)
+      checkTail(contents, &result)
+      return result
+    }
+    let index = ShardIndexCheck(opener: opener, number: number, contents: contents)
+      .run(beside: { checkRows(contents, rows: rows, &result) })
     checkTail(contents, &result)
-    if case .whole = contents.seal { checkIndex(number, contents, &result) }
+    result.byteCount += index.byteCount
+    if let damage = index.damage { result.damage.append(damage) }
+    if let note = index.note { result.notes.append(note) }
     return result
   }
 

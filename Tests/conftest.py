@@ -1,9 +1,15 @@
-# Fixtures: a fresh store, a server on it, a client of it. Every server is ended by its pid and must drain.
+# Fixtures of all tests: a fresh store, a server on it, a client of it, and counts of injected faults. Every server is ended
+# by its pid and must drain.
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "EndToEnd"))
+
 from client import Client
+from fault_counts import *  # noqa: F403
 from server_process import BINARY, ServerProcess
 
 

@@ -12,9 +12,25 @@ package final class Admission: Sendable {
 
   private struct State {
     var inFlightByteCount = 0
+    /// Of the last body that was admitted to be stored: the next is taken to be alike.
+    var lastByteCount = 0
     var isReserveReached = false
-    /// Free space at which a write found no room, although the reserve was not reached.
-    var fullAtFreeByteCount: Int?
+    /// A write that found no room, although the reserve was not reached.
+    var full: Full?
+
+    /// What was full is tried again once there is more room than then.
+    mutating func forgetFull(_ space: DiskSpace?) {
+      guard let full, let space else { return }
+      let hasBytes = space.freeByteCount > full.freeByteCount + Admission.recoveredByteCountMin
+      let hasInodes = full.freeInodeCount == 0 && space.freeInodeCount != 0
+      if hasBytes || hasInodes { self.full = nil }
+    }
+  }
+
+  private struct Full {
+    let neededByteCount: Int
+    let freeByteCount: Int
+    let freeInodeCount: Int?
   }
 
   /// More than this has to become free before a disk that was found full is tried again.
@@ -56,7 +72,10 @@ package final class Admission: Sendable {
   ///
   /// - Parameter isRead: Nothing is stored, so that a full disk does not matter.
   package func admit(byteCount: Int, isRead: Bool = false) throws(IngestError) -> Permit {
-    if !isRead { try refuseWhenFull(byteCount) }
+    if !isRead {
+      try refuseWhenFull(byteCount)
+      state.withLock { $0.lastByteCount = byteCount }
+    }
     guard take(byteCount) else {
       throw .inFlightLimit(byteCountMax: configuration.inFlightByteCountMax)
     }
@@ -64,8 +83,26 @@ package final class Admission: Sendable {
   }
 
   /// A write found no room: until more is free, nobody needs to send a body to learn that.
-  func recordFull(freeByteCount: Int) {
-    state.withLock { $0.fullAtFreeByteCount = freeByteCount }
+  func recordFull(neededByteCount: Int) {
+    let space = self.space
+    state.withLock {
+      $0.full = Full(
+        neededByteCount: neededByteCount, freeByteCount: space?.freeByteCount ?? 0,
+        freeInodeCount: space?.freeInodeCount)
+    }
+  }
+
+  /// A write of as much as was needed before found room. It may have been a quota that was in the way, or a limit
+  /// on the size of files, of which the free space says nothing.
+  func recordRoom() { state.withLock { $0.full = nil } }
+
+  /// How much a write needed that found no room; nil when none did, or when there is more room since.
+  var foundFull: Int? {
+    let space = self.space
+    return state.withLock { state in
+      state.forgetFull(space)
+      return state.full?.neededByteCount
+    }
   }
 
   private func refuseWhenFull(_ byteCount: Int) throws(IngestError) {
@@ -91,14 +128,17 @@ package final class Admission: Sendable {
 
   package var space: DiskSpace? { try? disk.space(at: root) }
 
+  /// Whether a body like the last one would be refused for want of room.
+  package var isFull: Bool {
+    isReserveReached(space, neededByteCount: state.withLock { $0.lastByteCount })
+  }
+
   /// Whether the free space is below the reserve; with hysteresis, so that it does not flicker.
   package func isReserveReached(_ space: DiskSpace?, neededByteCount: Int = 0) -> Bool {
     guard let space else { return false }
     return state.withLock { state in
-      if let full = state.fullAtFreeByteCount {
-        guard space.freeByteCount > full + Self.recoveredByteCountMin else { return true }
-        state.fullAtFreeByteCount = nil
-      }
+      state.forgetFull(space)
+      if state.full != nil { return true }
       // What is needed does not count here: one large body that does not fit does not stop the small ones.
       state.isReserveReached =
         space.freeByteCount

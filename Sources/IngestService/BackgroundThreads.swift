@@ -21,6 +21,9 @@ final class BackgroundThreads: Sendable {
 
   func wakeFollower() { follower.withLock { $0?.wake() } }
 
+  /// Why the catalog does not follow; nil when it does.
+  var followerProblem: String? { follower.withLock { $0 }?.problem }
+
   func startSealer(_ seal: @escaping @Sendable () -> Void) {
     let thread = NamedThread("ingot-seal", isBackground: true) { [sealer] in
       while true {

@@ -12,6 +12,8 @@ final class CatalogFollower: Sendable {
   private let registry: BatchRegistry
   private let logger: Logger
   private let collections: @Sendable () -> [Collection]
+  /// Makes room on a full disk; answers whether it did.
+  private let makeRoom: @Sendable () -> Bool
   private let signal = Monitor(Signal())
   private let positions = Mutex<[String: [Int: Catalog.Position]]>([:])
   private let thread = Mutex<NamedThread?>(nil)
@@ -21,19 +23,25 @@ final class CatalogFollower: Sendable {
   private struct Signal {
     var hasWork = false
     var isClosed = false
+    /// When the oldest batch was committed that the catalog may not have.
+    var behindSince: MonotonicTime?
+    var failure: String?
   }
 
   /// Ids of one transaction; bounds memory and how long readers of old pages hold the file.
   private static let pageByteCountMax = 8 << 20
   /// How long batches may gather before a transaction begins.
   private static let gatheringTime = Duration.milliseconds(50)
+  private static let behindTimeMax = Duration.seconds(10)
   /// Before a failed transaction is tried again.
   private static let retryDelay = Duration.seconds(1)
 
   init(
     catalog: Catalog, registry: BatchRegistry, logger: Logger,
+    makeRoom: @escaping @Sendable () -> Bool = { false },
     collections: @escaping @Sendable () -> [Collection]
   ) {
+    self.makeRoom = makeRoom
     self.catalog = catalog
     self.registry = registry
     self.logger = logger
@@ -45,7 +53,24 @@ final class CatalogFollower: Sendable {
   }
 
   /// Called after every commit.
-  func wake() { signal.change { $0.hasWork = true } }
+  func wake() {
+    let now = MonotonicTime.now
+    signal.change {
+      $0.hasWork = true
+      $0.behindSince = $0.behindSince ?? now
+    }
+  }
+
+  /// Longer behind than a large transaction takes; nil when the catalog follows.
+  var problem: String? {
+    let now = MonotonicTime.now
+    return signal.withLock { signal in
+      guard let since = signal.behindSince else { return nil }
+      let seconds = since.duration(to: now).seconds
+      guard signal.failure != nil || seconds > Self.behindTimeMax.seconds else { return nil }
+      return "the catalog is \(Int(seconds)) s behind: \(signal.failure ?? "still at work")"
+    }
+  }
 
   /// Catches up once more, then ends the thread.
   func close() {
@@ -63,13 +88,20 @@ final class CatalogFollower: Sendable {
       if isClosed != true { pause(Self.gatheringTime) }
       do {
         try catchUp()
+        signal.withLock { signal in
+          signal.failure = nil
+          if !signal.hasWork { signal.behindSince = nil }
+        }
       } catch {
         logger.error("the catalog cannot be written, trying again: \(error)")
-        if isClosed == true { return }
-        pause(Self.retryDelay)
+        signal.withLock { $0.failure = "\(error)" }
+        if !makeRoom() {
+          if isClosed == true { return }
+          pause(Self.retryDelay)
+        }
         wake()
       }
-      if isClosed == true { return }
+      if isClosed == true, signal.withLock({ $0.failure == nil }) { return }
     }
   }
 

@@ -187,12 +187,15 @@ extension IngestService {
   private func start() {
     let pipeline = CommitPipeline(
       events: pipelineEvents(),
-      syncBoth: { [parallelSync] writer throws(DiskError) in try parallelSync.syncBoth(writer) })
+      syncBoth: { [parallelSync, health] writer throws(DiskError) in
+        try health.whileWriting { () throws(DiskError) in try parallelSync.syncBoth(writer) }
+      })
     var catalogFollower: CatalogFollower?
     if let catalog {
-      let follower = CatalogFollower(catalog: catalog, registry: registry, logger: logger) {
-        [weak self] in self?.collections ?? []
-      }
+      let follower = CatalogFollower(
+        catalog: catalog, registry: registry, logger: logger,
+        makeRoom: { [ballast] in ballast.release() },
+        collections: { [weak self] in self?.collections ?? [] })
       do {
         for collection in collections { try follower.forgetReplacedShards(of: collection) }
         try follower.catchUp()
@@ -210,6 +213,9 @@ extension IngestService {
     startReaders(catalogFollower)
     parallelSync.start()
     threads.start(pipeline)
+    ballast.restore()
+    probe.probe()
+    probe.start()
   }
 
   /// What notes and the catalog know of damage, before the first request.
@@ -278,6 +284,7 @@ extension IngestService {
     for collection in collections {
       do throws(DiskError) { try collection.sealFinishedShards() } catch {
         logger.error("a shard of \(collection.name) could not be sealed: \(error)")
+        if error.isOutOfSpace, ballast.release() { try? collection.sealFinishedShards() }
       }
     }
   }

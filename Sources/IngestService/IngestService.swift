@@ -24,6 +24,8 @@ package final class IngestService: Sendable {
   let background: BackgroundThreads
   let scrubber = Mutex<Scrubber?>(nil)
   let compactor = Mutex<Compactor?>(nil)
+  let ballast: Ballast
+  let probe: WriteProbe
   private let lock: StoreLock?
 
   static let defaultCollection = "default"
@@ -39,7 +41,15 @@ package final class IngestService: Sendable {
     self.catalog = catalog
     self.lock = lock
     self.logger = logger
-    admission = Admission(configuration: configuration, disk: disk, root: layout.root)
+    let admission = Admission(configuration: configuration, disk: disk, root: layout.root)
+    self.admission = admission
+    let ballast = Ballast(
+      disk: disk, layout: layout, admission: admission,
+      reserveByteCount: configuration.diskReserveByteCount, logger: logger)
+    self.ballast = ballast
+    probe = WriteProbe(
+      disk: disk, layout: layout, health: health, admission: admission, ballast: ballast,
+      logger: logger)
     threads = PipelineThreads(groupByteCountMax: configuration.groupByteCountMax)
     background = BackgroundThreads()
     collectionMap = Mutex(Dictionary(uniqueKeysWithValues: collections.map { ($0.name, $0) }))
@@ -89,7 +99,13 @@ package final class IngestService: Sendable {
       [self] outcome in
       switch outcome {
       case .success: metrics.recordCommit(began.duration(to: .now))
-      case .failure(.diskFull(_, let free, _)): admission.recordFull(freeByteCount: free)
+      case .failure(.diskFull):
+        if batch.isDeletion, ballast.release() {
+          // What makes room again is not to fail for want of it.
+          commit(batch, in: collection, key: key, completion)
+          return
+        }
+        admission.recordFull(neededByteCount: batch.byteCount)
       case .failure: break
       }
       settle(key, outcome, isReplayFor: nil, completion)
@@ -206,6 +222,7 @@ package final class IngestService: Sendable {
 
   /// Commits what is in flight, brings the catalog up to date, gives preallocated space back.
   package func close() {
+    probe.close()
     scrubber.withLock { $0 }?.close()
     compactor.withLock { $0 }?.close()
     threads.close()
@@ -218,5 +235,6 @@ package final class IngestService: Sendable {
       }
     }
     try? catalog?.checkpoint()
+    ballast.remove()
   }
 }

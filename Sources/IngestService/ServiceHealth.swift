@@ -1,4 +1,4 @@
-// Whether a durable write can succeed: known from the last ones that did or did not.
+// Whether a durable write can succeed: known from the last ones that did or did not. Those of nobody: WriteProbe.swift.
 
 internal import ShardStore
 internal import Synchronization
@@ -11,17 +11,34 @@ package final class ServiceHealth: Sendable {
     var lastDurableWrite: MonotonicTime?
     var lastFailure: String?
     var notes: [String] = []
+    /// When the writes began that have not ended.
+    var running: [Int: MonotonicTime] = [:]
+    var nextRun = 0
   }
 
   package struct Snapshot: Sendable {
     package let secondsSinceDurableWrite: Double?
     /// Set by a failed write or sync, cleared by the next one that is durable.
     package let failure: String?
+    /// How long the oldest write or sync has been running that has not ended.
+    package let secondsInWrite: Double
     /// What start-up found and what an operator should look at.
     package let notes: [String]
   }
 
   package init() {}
+
+  /// Runs a write or a sync, which a disk may let wait for any time.
+  func whileWriting<Failure: Error>(_ body: () throws(Failure) -> Void) throws(Failure) {
+    let began = MonotonicTime.now
+    let run = state.withLock { state in
+      state.nextRun += 1
+      state.running[state.nextRun] = began
+      return state.nextRun
+    }
+    defer { state.withLock { $0.running[run] = nil } }
+    try body()
+  }
 
   func recordDurableWrite() {
     let now = MonotonicTime.now
@@ -43,12 +60,16 @@ package final class ServiceHealth: Sendable {
     return state.withLock {
       Snapshot(
         secondsSinceDurableWrite: $0.lastDurableWrite?.duration(to: now).seconds,
-        failure: $0.lastFailure, notes: $0.notes)
+        failure: $0.lastFailure,
+        secondsInWrite: $0.running.values.min()?.duration(to: now).seconds ?? 0, notes: $0.notes)
     }
   }
 }
 
 extension IngestService {
+  /// Asks for a health that is not older than a second the next time.
+  package func watchHealth() { probe.ask() }
+
   /// One line about what was opened.
   package var startSummary: String {
     let collections = collections

@@ -60,18 +60,23 @@ extension Shard {
   }
 
   /// All batches and deletions whose records can be read, in order.
-  package var readableRecords: [LogReader.Found] {
+  package var readableRecords: [LogReader.Found] { readLog().records }
+
+  /// All batches and deletions whose records can be read, and where in the log there is none.
+  package func readLog() -> (records: [LogReader.Found], damagedOffsets: [Int]) {
     var records: [LogReader.Found] = []
+    var damagedOffsets: [Int] = []
     var reader = logReader(from: 0)
     while true {
       do throws(CommitRecord.Problem) {
         guard let found = try reader.next() else { break }
         if found.record.kind != .replacement { records.append(found) }
       } catch {
+        damagedOffsets.append(reader.offset)
         guard reader.skipDamage() else { break }
       }
     }
-    return records
+    return (records, damagedOffsets)
   }
 
   /// The batches that have some of these rows, as far as their records can be read.

@@ -17,6 +17,13 @@ package struct StoreLayout: Sendable {
   package var catalogFile: String { root + "/catalog.sqlite" }
   package var collections: String { root + "/collections" }
   package var quarantine: String { root + "/quarantine" }
+  /// Written and removed to find out whether a durable write can succeed.
+  package var probeFile: String { root + "/" + Self.passingNames[0] }
+  /// Room for what has to be written when the disk is full.
+  package var ballastFile: String { root + "/" + Self.passingNames[1] }
+
+  /// Of files that hold nothing, and that are there only while a server runs.
+  package static let passingNames = [".probe", ".ballast"]
 
   package func collection(_ name: String) -> CollectionLayout {
     CollectionLayout(root: collections + "/" + name)

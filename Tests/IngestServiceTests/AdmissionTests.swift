@@ -51,7 +51,20 @@ import Testing
     disk.setFreeByteCount(1500)
 
     #expect(!isAdmitted(admission, 501))
+    #expect(!admission.isFull)
     #expect(isAdmitted(admission, 500))
+  }
+
+  @Test func isFullWhenABodyLikeTheLastWouldNotFit() {
+    let admission = admission(inFlight: 10_000)
+    disk.setFreeByteCount(1500)
+    #expect(isAdmitted(admission, 400))
+    #expect(!admission.isFull)
+
+    disk.setFreeByteCount(1399)
+    #expect(admission.isFull)
+    #expect(isAdmitted(admission, 100))
+    #expect(!admission.isFull)
   }
 
   @Test func saysHowMuchIsNeededAndFree() {

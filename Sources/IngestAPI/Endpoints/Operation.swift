@@ -13,29 +13,49 @@ internal import SystemIO
 extension IngestAPI {
   /// Why batches are not taken now; nil when they are.
   private var reasonNotWritable: String? {
-    if isDraining { return "the server is draining" }
-    if let failure = service.health.snapshot.failure { return failure }
-    if service.admission.isReserveReached(service.admission.space) {
+    isDraining ? "the server is draining" : reasonNotDurable
+  }
+
+  /// Why a batch could not be made durable now; nil when nothing is known to be in the way.
+  private var reasonNotDurable: String? {
+    service.watchHealth()
+    let health = service.health.snapshot
+    if let failure = health.failure { return failure }
+    if health.secondsInWrite > Self.writeSecondsMax {
+      return "a write has not ended for \(Int(health.secondsInWrite)) s"
+    }
+    if service.admission.isFull {
       return "the disk reserve is reached"
     }
     return nil
   }
 
+  /// Of a write or sync: longer is degraded, and much longer is no durable write any more.
+  private static let slowWriteSeconds = 2.0
+  private static let writeSecondsMax = 30.0
+
   func health(_ call: Call) -> (any BodyReceiver)? {
+    let reason = reasonNotWritable
     let health = service.health.snapshot
     let damagedRows = service.collections.reduce(0) { $0 + $1.damagedRowCount }
     let unusable = service.collections.reduce(0) { $0 + $1.unusableShards.count }
-    let reason = reasonNotWritable
     let isOverdue = service.isScrubOverdue
+    let isSlow = health.secondsInWrite > Self.slowWriteSeconds
+    let catalogProblem = service.catalogProblem
     let isWarning =
-      damagedRows > 0 || unusable > 0 || isOverdue || service.hasFindings || !health.notes.isEmpty
+      damagedRows > 0 || unusable > 0 || isOverdue || isSlow || catalogProblem != nil
+      || service.hasFindings || !health.notes.isEmpty
     let status = reason != nil ? "fail" : isWarning ? "warn" : "pass"
     let checks = JSON.object([
       ("writable", Self.check(reason == nil, output: reason)),
       (
         "durable-write",
         .object([
-          ("status", .string(health.failure == nil ? "pass" : "fail")),
+          ("status", .string(health.failure != nil ? "fail" : isSlow ? "warn" : "pass")),
+          (
+            "output",
+            .optional(isSlow ? "a write has been running for \(Int(health.secondsInWrite)) s" : nil)
+          ),
           ("observedValue", .optional(health.secondsSinceDurableWrite)),
           ("observedUnit", .string("s since the last one")),
         ])
@@ -46,6 +66,13 @@ extension IngestAPI {
           damagedRows == 0 && unusable == 0,
           output: damagedRows == 0 && unusable == 0
             ? nil : "\(damagedRows) damaged rows, \(unusable) shards that cannot be opened")
+      ),
+      (
+        "catalog",
+        .object([
+          ("status", .string(catalogProblem == nil ? "pass" : "warn")),
+          ("output", .optional(catalogProblem)),
+        ])
       ),
       (
         "scrub",
@@ -124,7 +151,7 @@ extension IngestAPI {
           ("free_inodes", .optional(space.freeInodeCount)),
           ("reserve_bytes", .integer(reserve)),
           ("resume_bytes", .integer(service.configuration.diskResumeByteCount)),
-          ("accepting", .bool(!service.admission.isReserveReached(space))),
+          ("accepting", .bool(reasonNotDurable == nil)),
           ("bytes_per_row", .optional(bytesPerRow)),
           ("rows_until_reserve", .optional(bytesPerRow.map { Int(Double(room) / $0) })),
           (

@@ -135,7 +135,8 @@ package final class StoreBackup {
 
   /// What lies in a store and is not part of it.
   private func noteOtherFiles() {
-    let known = ["store.json", "collections", "quarantine", "lost+found"]
+    let known =
+      ["store.json", "collections", "quarantine", "lost+found"] + StoreLayout.passingNames
     for name in (try? disk.names(inDirectory: source.layout.root)) ?? []
     where !known.contains(name)
       && !["", "-wal", "-shm"].contains(where: { name == "catalog.sqlite" + $0 })

@@ -170,4 +170,11 @@ extension IngestService {
     let problem = scrubber.withLock { $0 }?.state.withLock { $0.catalogProblem }
     return problem == nil ? "pass" : "damaged"
   }
+
+  /// Why the catalog does not say what the shards hold; nil when it does.
+  package var catalogProblem: String? {
+    guard catalog != nil else { return "there is no catalog; receipts are kept in memory" }
+    return scrubber.withLock { $0 }?.state.withLock { $0.catalogProblem }
+      ?? background.followerProblem
+  }
 }

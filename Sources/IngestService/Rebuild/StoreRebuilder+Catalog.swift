@@ -34,7 +34,12 @@ extension StoreRebuilder {
         _ = shard.sortedIDs()
         report.shardCount += 1
         report.rowCount += shard.rowCount
-        report.batchCount += shard.readableRecords.count
+        let (records, damagedOffsets) = shard.readLog()
+        report.batchCount += records.count
+        report.failures += damagedOffsets.map {
+          "collection \(collection.name), shard \(shard.identity.directoryName): commits.log is damaged at byte "
+            + "\($0); the ids of that batch are not in the new catalog, ingot verify says which rows they are"
+        }
       }
       carryOver(collection, from: known, to: service.catalog)
     }

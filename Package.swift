@@ -90,6 +90,14 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    .target(
+      name: "Fuzzing",
+      dependencies: [
+        "HTTPCore", "IngestAPI", "IngestService", "ShardStore", "SystemIO", "DiskSimulation",
+      ],
+      path: "Tests/Fuzzing", swiftSettings: settings),
+    .testTarget(name: "FuzzingTests", dependencies: ["Fuzzing"], swiftSettings: commonSettings),
+
     .testTarget(
       name: "SystemIOTests", dependencies: ["SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
@@ -135,3 +143,9 @@ let package = Package(
   swiftLanguageModes: [.v6],
   cxxLanguageStandard: .cxx17
 )
+
+// Only for deploy/fuzz: elsewhere nothing brings a main.
+if Context.environment["INGOT_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(name: "FuzzEntry", dependencies: ["Fuzzing"], path: "Tests/FuzzEntry"))
+}

@@ -14,10 +14,10 @@ package enum StoreProblem: Error, Sendable {
   case inUse(path: String, processID: Int?)
 }
 
-struct StoreFile: Codable {
-  var format = 1
+package struct StoreFile: Codable {
+  package var format = 1
   var storeUUID: String
-  var crc32c = ""
+  package var crc32c = ""
 
   enum CodingKeys: String, CodingKey {
     case format
@@ -26,12 +26,12 @@ struct StoreFile: Codable {
   }
 }
 
-struct CollectionFile: Codable {
-  var format = 1
+package struct CollectionFile: Codable {
+  package var format = 1
   var collectionUUID: String
   var dimension: Int
   var dtype: String
-  var crc32c = ""
+  package var crc32c = ""
 
   enum CodingKeys: String, CodingKey {
     case format
@@ -43,7 +43,7 @@ struct CollectionFile: Codable {
 }
 
 /// A file that says once what never changes.
-protocol OnceFile: Codable {
+package protocol OnceFile: Codable {
   var format: Int { get }
   /// CRC32C of the encoded file in which this is empty; eight hexadecimal digits.
   var crc32c: String { get set }
@@ -80,7 +80,7 @@ extension OnceFile {
   }
 
   /// Reads and checks a file.
-  static func read(_ path: String, disk: any Disk) throws(StoreProblem) -> Self {
+  package static func read(_ path: String, disk: any Disk) throws(StoreProblem) -> Self {
     let bytes: [UInt8]
     do throws(DiskError) {
       let file = try disk.openFile(path, for: .read)

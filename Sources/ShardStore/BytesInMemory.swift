@@ -2,14 +2,14 @@
 
 internal import SystemIO
 
-final class BytesInMemory: DiskMapping {
+package final class BytesInMemory: DiskMapping {
   private let bytes: [UInt8]
 
-  init(bytes: [UInt8]) { self.bytes = bytes }
+  package init(bytes: [UInt8]) { self.bytes = bytes }
 
-  var byteCount: Int { bytes.count }
+  package var byteCount: Int { bytes.count }
 
-  func withBytes<Result, Failure: Error>(
+  package func withBytes<Result, Failure: Error>(
     _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     let outcome = unsafe bytes.withUnsafeBytes { all -> Swift.Result<Result, Failure> in

@@ -22,7 +22,7 @@ package struct SealTable: Equatable, Sendable {
     package static let blockCRC32C = reserved + 4
   }
 
-  static func blockCount(fileByteCount: Int) -> Int {
+  package static func blockCount(fileByteCount: Int) -> Int {
     (fileByteCount + blockByteCount - 1) / blockByteCount
   }
 

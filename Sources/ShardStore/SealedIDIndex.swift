@@ -1,10 +1,10 @@
 // Finds rows by id in a sealed shard. Format: docs/shard-format.md "ids.index".
 // Made from OpenIDIndex.swift by ShardSealer.swift; made again from the log when it is lost.
 
-internal import SystemIO
+package import SystemIO
 
 /// A mapped ids.index whose header and entries were right.
-final class SealedIDIndex: Sendable {
+package final class SealedIDIndex: Sendable {
   private let mapping: any DiskMapping
   let count: Int
 
@@ -54,7 +54,7 @@ final class SealedIDIndex: Sendable {
   ///
   /// - Returns: nil when it is missing, damaged, of another shard, or not of `rowCount` rows: it is
   ///   derived, so the caller makes it again.
-  init?(_ path: String, disk: any Disk, identity: ShardIdentity) {
+  package init?(_ path: String, disk: any Disk, identity: ShardIdentity) {
     guard let file = try? disk.openFile(path, for: .read),
       let byteCount = try? file.byteCount(), byteCount >= Layout.entries,
       let mapping = try? file.map(byteCount: byteCount),

@@ -1,0 +1,1 @@
+// Nothing: libFuzzer brings its own main, which calls Tests/Fuzzing/LibFuzzer.swift.

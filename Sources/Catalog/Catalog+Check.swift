@@ -5,6 +5,11 @@ internal import Foundation
 internal import GRDB
 
 extension Catalog {
+  /// Whether SQLite could not open a file that is there, for want of a descriptor: readers are opened when they are needed.
+  package static func couldNotOpen(_ error: any Error) -> Bool {
+    (error as? DatabaseError)?.resultCode == .SQLITE_CANTOPEN
+  }
+
   /// A larger file is not read at start, which is to take no longer in a larger store; `ingot verify` reads it.
   private static let checkedByteCountMax = 64 << 20
 

@@ -39,6 +39,12 @@ extension Problem {
         detail: "the batch could not be made durable and was not acknowledged: \(reason). "
           + "Send it again with the same batch id.",
         isRetryable: true)
+    case .noDescriptorLeft(let reason):
+      self.init(
+        status: 503, code: "no-descriptor",
+        detail: "no file can be opened now and nothing was acknowledged: \(reason). Send the batch "
+          + "again with the same batch id.",
+        isRetryable: true, fields: [("Retry-After", "1")])
     case .draining:
       self.init(
         status: 503, code: "draining", detail: "the server is stopping; send the batch again later",

@@ -12,6 +12,9 @@ package struct RecoveryReport: Sendable {
 }
 
 extension Collection {
+  /// Three directories and a file, a block each.
+  static var emptyByteCount: Int { 16 << 10 }
+
   /// Creates the directories and collection.json, durably.
   package static func create(
     _ name: String, store: StoreUUID, geometry: ShardGeometry, layout: StoreLayout,
@@ -27,8 +30,14 @@ extension Collection {
     let file = CollectionFile(
       collectionUUID: uuid.description, dimension: geometry.dimension,
       dtype: geometry.dtype.rawValue)
-    try file.write(collection.collectionFile, inDirectory: collection.root, disk: disk)
-    try disk.syncDirectory(layout.collections)
+    do throws(DiskError) {
+      try file.write(collection.collectionFile, inDirectory: collection.root, disk: disk)
+      try disk.syncDirectory(layout.collections)
+    } catch {
+      // Nobody was told of it: it is not to stand in the way of who tries again.
+      try? disk.removeFile(collection.collectionFile)
+      throw error
+    }
     let opener = ShardOpener(
       disk: disk, collection: collection, store: store, collectionUUID: uuid,
       geometry: geometry, steps: steps)

@@ -175,7 +175,7 @@ extension CommitPipeline {
   }
 
   private func refusal(of batch: PendingBatch, after error: DiskError) -> IngestError {
-    guard error.isOutOfSpace else { return .storageFailed("\(error)") }
+    guard error.isOutOfSpace else { return IngestError(error) }
     let space = try? batch.collection.opener.disk.space(at: batch.collection.opener.collection.root)
     return .diskFull(
       neededByteCount: batch.byteCount, freeByteCount: space?.freeByteCount ?? 0,
@@ -233,7 +233,7 @@ extension CommitPipeline {
       writing.nextShard = lastShard + 1
     }
     events.failed(error)
-    answer(part, .storageFailed("\(error)"))
+    answer(part, IngestError(error))
   }
 
   /// Durable, but no more is written to this shard.

@@ -14,11 +14,13 @@ extension IngestService {
   ) throws(StoreProblem) -> IngestService {
     let layout = StoreLayout(root: root)
     var report = RecoveryReport()
-    let uuid = try openOrCreateStore(layout, disk: disk)
+    let uuid = try openOrCreateStore(
+      layout, expected: configuration.expectedStoreUUID, disk: disk)
     let catalog = openCatalog(layout, report: &report)
     let collections = try openCollections(
       layout, uuid: uuid, configuration: configuration, disk: disk, catalog: catalog,
       report: &report)
+    report.lines += foreignFiles(layout, collections: collections, disk: disk)
     let service = IngestService(
       configuration: configuration, layout: layout, storeUUID: uuid, disk: disk, catalog: catalog,
       collections: collections, lock: lock, logger: logger)
@@ -29,11 +31,13 @@ extension IngestService {
     return service
   }
 
-  /// Locks a store's directory, creating it when it is not there.
-  package static func lock(root: String) throws(StoreProblem) -> StoreLock {
+  /// Locks a store's directory.
+  ///
+  /// - Parameter creates: the directory, when it is not there.
+  package static func lock(root: String, creates: Bool = true) throws(StoreProblem) -> StoreLock {
     do throws(DiskError) {
       let disk = RealDisk()
-      if try disk.kind(of: root) == nil { try disk.makeDirectory(root) }
+      if creates, try disk.kind(of: root) == nil { try disk.makeDirectory(root) }
       return try StoreLock(directory: root)
     } catch {
       guard error.isLockedByAnother else { throw .disk(error) }
@@ -42,11 +46,13 @@ extension IngestService {
   }
 
   private static func openOrCreateStore(
-    _ layout: StoreLayout, disk: any Disk
+    _ layout: StoreLayout, expected: StoreUUID?, disk: any Disk
   ) throws(StoreProblem) -> StoreUUID {
     var foreign: [String] = []
+    var isThere = true
     do throws(DiskError) {
-      if try disk.kind(of: layout.storeFile) == nil {
+      isThere = try disk.kind(of: layout.storeFile) != nil
+      if !isThere, expected == nil {
         foreign = try namesOfOthers(layout, disk: disk)
         if foreign.isEmpty { try createStore(layout, disk: disk) }
       }
@@ -56,9 +62,16 @@ extension IngestService {
     if !foreign.isEmpty {
       throw .notAStore(path: layout.root, found: foreign.prefix(3).joined(separator: ", "))
     }
+    if !isThere, let expected {
+      throw .otherStore(path: layout.root, expected: expected.description, found: nil)
+    }
     let file = try StoreFile.read(layout.storeFile, disk: disk)
     guard let uuid = StoreUUID(file.storeUUID) else {
       throw .damagedFile(path: layout.storeFile, reason: "store_uuid is no UUID")
+    }
+    if let expected, expected != uuid {
+      throw .otherStore(
+        path: layout.root, expected: expected.description, found: uuid.description)
     }
     return uuid
   }
@@ -146,8 +159,11 @@ extension IngestService {
 
   /// The catalog, when it can be used.
   private static func soundCatalog(_ path: String) -> Catalog? {
+    // A pipe would be waited for, and a link be written through (fault E3).
+    let kind = try? RealDisk().kind(of: path)
+    if let kind, kind != .file { return nil }
     // Looked at before it is opened for writing, which changes it: what is kept aside is what was found.
-    if (try? RealDisk().kind(of: path)) == .file, (try? RealDisk().kind(of: path + "-wal")) == nil {
+    if kind == .file, (try? RealDisk().kind(of: path + "-wal")) == nil {
       let snapshot: CatalogSnapshot
       do { snapshot = try CatalogSnapshot(path: path) } catch CatalogError.empty {
         return try? Catalog(path: path)

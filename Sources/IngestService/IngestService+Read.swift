@@ -79,17 +79,22 @@ extension IngestService {
   ///   - after: the sequence behind which, in the direction of the order, the list goes on.
   package func receipts(
     in collection: Collection, prefix: String, descending: Bool, after: Int?, limit: Int
-  ) throws -> [Receipt] {
+  ) throws(IngestError) -> [Receipt] {
     let recent = registry.receipts(collection: collection.uuid).filter { receipt in
       // A deletion has no rows, and no batch id that somebody chose.
       !receipt.rows.isEmpty && receipt.batchID.hasPrefix(prefix)
         && (after.map { descending ? receipt.sequence < $0 : receipt.sequence > $0 } ?? true)
     }
-    let stored =
-      try catalog?.batches(
-        collection: collection.uuid, prefix: prefix, descending: descending, after: after,
-        limit: limit
-      ).map { Receipt($0, collection: collection.name) } ?? []
+    let stored: [Receipt]
+    do {
+      stored =
+        try catalog?.batches(
+          collection: collection.uuid, prefix: prefix, descending: descending, after: after,
+          limit: limit
+        ).map { Receipt($0, collection: collection.name) } ?? []
+    } catch {
+      throw catalogFailure(error)
+    }
     // The follower may have moved a receipt from one place to the other meanwhile.
     let known = Set(recent.map(\.sequence))
     let all = (recent + stored.filter { !known.contains($0.sequence) }).sorted {

@@ -169,9 +169,14 @@ package final class IngestService: Sendable {
       return try catalog?.batch(collection: collection.uuid, id: batchID)
         .map { Receipt($0, collection: collection.name) }
     } catch {
-      logger.error("the catalog cannot be read: \(error)")
-      throw .storageFailed("the catalog cannot be read")
+      throw catalogFailure(error)
     }
+  }
+
+  func catalogFailure(_ error: any Error) -> IngestError {
+    logger.error("the catalog cannot be read: \(error)")
+    let text = "the catalog cannot be read"
+    return Catalog.couldNotOpen(error) ? .noDescriptorLeft(text) : .storageFailed(text)
   }
 
   // MARK: - Collections
@@ -208,9 +213,12 @@ package final class IngestService: Sendable {
         map[name] = created
         return .success((created, true))
       } catch {
-        guard error.isOutOfSpace else { return .failure(.storageFailed("\(error)")) }
+        guard error.isOutOfSpace else { return .failure(IngestError(error)) }
+        let space = admission.space
         return .failure(
-          .diskFull(neededByteCount: 0, freeByteCount: 0, reason: "\(error)"))
+          .diskFull(
+            neededByteCount: Collection.emptyByteCount, freeByteCount: space?.freeByteCount ?? 0,
+            reason: space?.freeInodeCount == 0 ? "inodes" : "\(error)"))
       }
     }
     let created = try outcome.get()

@@ -4,6 +4,8 @@ package import ShardStore
 
 /// All in bytes, unless the name says otherwise.
 package struct ServiceConfiguration: Sendable {
+  /// The only store that is opened, and none is created: a volume that is not mounted is an empty directory (fault E10).
+  package var expectedStoreUUID: StoreUUID?
   /// Rows of one shard before the next is begun.
   package var shardByteCount = 256 << 20
   /// Free space below which nothing is written.

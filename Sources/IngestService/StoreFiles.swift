@@ -12,6 +12,8 @@ package enum StoreProblem: Error, Sendable {
   case newerFormat(path: String, found: Int)
   case damagedFile(path: String, reason: String)
   case inUse(path: String, processID: Int?)
+  /// The store is not the one that the settings name; nothing was found where there is none.
+  case otherStore(path: String, expected: String, found: String?)
 }
 
 package struct StoreFile: Codable {
@@ -136,6 +138,9 @@ extension StoreProblem: CustomStringConvertible {
       "\(path) has format \(found), this version knows formats up to 1; use a newer version"
     case .damagedFile(let path, let reason):
       "\(path) is damaged: \(reason); restore it from a backup"
+    case .otherStore(let path, let expected, let found):
+      "\(path) is \(found.map { "store \($0)" } ?? "no store"), expected store \(expected); is its "
+        + "volume mounted?"
     case .inUse(let path, let processID):
       "store \(path) is in use by process \(processID.map(String.init) ?? "unknown")"
     }

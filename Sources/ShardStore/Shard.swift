@@ -76,9 +76,11 @@ package final class Shard: Sendable {
     }
   }
 
-  /// The files were verified and are right: what was found without a row at fault was repaired.
-  package func forgetDamageWithoutRows() {
-    state.withLock { state in state.damage.removeAll { $0.rows.isEmpty } }
+  /// The files were verified and are right: what was found without a row at fault was repaired, and rows that are
+  /// right in memory as well, since a disk only failed to read them once, are served again.
+  package func forgetDamageThatIsGone() {
+    let gone = state.withLock { $0.damage }.filter { $0.rows.isEmpty || areRight($0.rows) }
+    state.withLock { state in state.damage.removeAll(where: gone.contains) }
   }
 
   /// Whether rows match the checksums of their batches, read anew.

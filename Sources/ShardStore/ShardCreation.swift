@@ -11,8 +11,8 @@ extension ShardWriter {
   ///   - identity: has a number that no shard with an acknowledged batch has.
   ///   - geometry: has room for the first batch.
   ///   - firstRowCount: rows of that batch; at least their blocks are reserved.
-  /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed at the
-  ///   next start, or by the next attempt.
+  /// - Throws: `isOutOfSpace` when blocks cannot be reserved. What was made until then is removed, now or, where
+  ///   that fails as well, by the next attempt or at the next start.
   package static func create(
     _ identity: ShardIdentity, geometry: ShardGeometry, firstRowCount: Int,
     in collection: CollectionLayout,
@@ -27,14 +27,30 @@ extension ShardWriter {
       try removeNewShard(identity.number, in: collection, disk: disk)
     }
     try disk.makeDirectory(layout.root)
+    do throws(DiskError) {
+      return try fill(
+        layout, identity, geometry: geometry, firstRowCount: firstRowCount, disk: disk, steps: steps
+      )
+    } catch {
+      // What it has taken of a full disk would keep the disk full.
+      try? removeNewShard(identity.number, in: collection, disk: disk)
+      throw error
+    }
+  }
+
+  private static func fill(
+    _ layout: ShardLayout, _ identity: ShardIdentity, geometry: ShardGeometry, firstRowCount: Int,
+    disk: any Disk, steps: AllocationSteps
+  ) throws(DiskError) -> ShardWriter {
     let embeddings = try disk.createFile(layout.embeddings)
     let log = try disk.createFile(layout.log)
+    // First the log, which needs all of this: the rows take what is left ahead of their need.
+    try log.write([UInt8](repeating: 0, count: steps.logByteCount), at: 0)
     let capacityEnd = geometry.offset(ofRow: geometry.rowCapacity)
     let embeddingsByteCount = try extend(
       embeddings, from: 0, to: geometry.offset(ofRow: firstRowCount),
       ahead: min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount))
     try embeddings.write(geometry.header(rowCount: 0).encoded, at: 0)
-    try log.write([UInt8](repeating: 0, count: steps.logByteCount), at: 0)
 
     let shard = Shard(
       identity: identity, geometry: geometry,

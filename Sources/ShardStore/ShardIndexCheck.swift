@@ -12,6 +12,7 @@ struct ShardIndexCheck: Sendable {
     var byteCount = 0
     var damage: ShardDamage?
     var note: String?
+    var shortage: DiskError?
   }
 
   /// Ids whose check is worth a thread.
@@ -56,6 +57,7 @@ struct ShardIndexCheck: Sendable {
           reason: "ids.index differs from the log; it can be removed and is made again")
       }
     } catch {
+      if error.isShortage { outcome.shortage = error }
       outcome.damage = ShardDamage(reason: "ids.index cannot be read: \(error)")
     }
     return outcome

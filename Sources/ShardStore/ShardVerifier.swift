@@ -19,6 +19,8 @@ package struct ShardVerification: Sendable {
   package var records: [LogReader.Found] = []
   package var damage: [ShardDamage] = []
   package var notes: [String] = []
+  /// Something was not read for want of a descriptor or of memory: what was found says nothing of the files.
+  package var shortage: DiskError?
   /// Whose log it is, when it is whole and another shard's.
   package var foreignIdentity: ShardIdentity?
   private var log = BytesInMemory(bytes: [])
@@ -106,10 +108,12 @@ package struct ShardVerifier {
     noteForeignFiles(&result)
     let rows = openRows(number, durableRowCount: evidence.durable?.rowCount)
     result.byteCount += rows.byteCount
+    if let failure = rows.failure, failure.isShortage { result.shortage = failure }
     let log: BytesInMemory
     do throws(DiskError) {
       log = try readLog(number, byteCountMax: evidence.durable?.logEnd ?? .max, &result)
     } catch {
+      if error.isShortage { result.shortage = error }
       let rowCount = max(rows.header?.rowCount ?? 0, evidence.catalogRowCount)
       result.damage.append(
         ShardDamage(rows: 0..<rowCount, reason: "commits.log cannot be read: \(error)"))
@@ -137,6 +141,7 @@ package struct ShardVerifier {
     result.byteCount += index.byteCount
     if let damage = index.damage { result.damage.append(damage) }
     if let note = index.note { result.notes.append(note) }
+    if let shortage = index.shortage { result.shortage = shortage }
     return result
   }
 

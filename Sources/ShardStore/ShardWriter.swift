@@ -143,19 +143,20 @@ package final class ShardWriter: Sendable {
 
   /// Makes both files at least as long as the tail, in steps, so that a sync seldom changes a size.
   private func reserve(_ tail: inout Tail) throws(DiskError) {
-    let rowsEnd = shard.geometry.offset(ofRow: tail.rowCount)
-    if rowsEnd > tail.embeddingsByteCount {
-      let capacityEnd = shard.geometry.offset(ofRow: shard.geometry.rowCapacity)
-      let ahead = min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount)
-      tail.embeddingsByteCount = try Self.extend(
-        embeddings, from: tail.embeddingsByteCount, to: rowsEnd, ahead: ahead)
-    }
+    // First the log, which needs all of this: the rows take what is left ahead of their need.
     if tail.logEnd > tail.logByteCount {
       let end = tail.logEnd + steps.logByteCount
       // Written, not only reserved: then a sync of the log changes no metadata.
       let zeros = [UInt8](repeating: 0, count: end - tail.logByteCount)
       try log.write(zeros, at: tail.logByteCount)
       tail.logByteCount = end
+    }
+    let rowsEnd = shard.geometry.offset(ofRow: tail.rowCount)
+    if rowsEnd > tail.embeddingsByteCount {
+      let capacityEnd = shard.geometry.offset(ofRow: shard.geometry.rowCapacity)
+      let ahead = min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount)
+      tail.embeddingsByteCount = try Self.extend(
+        embeddings, from: tail.embeddingsByteCount, to: rowsEnd, ahead: ahead)
     }
   }
 

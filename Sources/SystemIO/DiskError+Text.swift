@@ -9,6 +9,12 @@ extension DiskError {
   /// No blocks, no inodes, a quota, or a limit on the size of files.
   package var isOutOfSpace: Bool { [ENOSPC, EDQUOT, EFBIG].contains(code) }
 
+  /// This process or the machine has no descriptor left.
+  package var isOutOfDescriptors: Bool { [EMFILE, ENFILE].contains(code) }
+
+  /// The process or the machine lacks something for a while, which says nothing of the file.
+  package var isShortage: Bool { isOutOfDescriptors || code == ENOMEM }
+
   /// The file system has no such call.
   package var isUnsupported: Bool { [EOPNOTSUPP, ENOSYS, EINVAL].contains(code) }
 

@@ -21,8 +21,13 @@ final class RealFile: DiskFile {
   }
 
   func allocate(offset: Int, byteCount: Int) throws(DiskError) {
+    let before = try self.byteCount()
     while linux_fallocate(descriptor.number, offset, byteCount) != 0 {
-      guard errno == EINTR else { throw .last("fallocate", path) }
+      guard errno != EINTR else { continue }
+      let error = DiskError.last("fallocate", path)
+      // ext4 keeps the blocks that it found before the disk was full, and has grown the file over them.
+      if error.isOutOfSpace { try truncate(toByteCount: before) }
+      throw error
     }
   }
 

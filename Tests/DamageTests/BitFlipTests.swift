@@ -1,5 +1,6 @@
 // Promise P4, the whole of it: every bit of every file of a small store is flipped, one at a time.
 
+import DiskSimulation
 import Dispatch
 import Foundation
 import IngestService
@@ -16,6 +17,9 @@ import Testing
 
     let counts = run.flip(everyBit: { _ in isThorough })
 
+    FaultCounts.record(
+      ["D1", "D4"], test: "BitFlipTests.namesEveryFlippedBitOfAStoreThatWasClosed",
+      injections: counts.total, violations: counts.problems.count)
     print("closed store, \(isThorough ? "every bit" : "one bit of every byte"): \(counts)")
     #expect(counts.problems == [])
     #expect(counts.total == run.byteCount * (isThorough ? 8 : 1))
@@ -32,6 +36,9 @@ import Testing
       everyBit: { _ in isThorough },
       step: { isThorough || !$0.hasPrefix("catalog.sqlite") ? 1 : 101 })
 
+    FaultCounts.record(
+      ["D1", "D4", "D6"], test: "BitFlipTests.namesEveryFlippedBitOfAStoreThatWasKilled",
+      injections: counts.total, violations: counts.problems.count)
     print("killed store, \(isThorough ? "every bit" : "one bit of many bytes"): \(counts)")
     #expect(counts.problems == [])
     #expect(counts.tornTail > 1_000)

@@ -1,5 +1,6 @@
 // Promise P7: a catalog that is lost, damaged or old is made whole from the logs, equal in every row.
 
+import DiskSimulation
 import Foundation
 import IngestService
 import ShardStore
@@ -33,6 +34,9 @@ import Testing
       $0.hasPrefix("catalog.sqlite.") && !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm")
     }
     let kept = try aside.map { try store.bytes($0) }
+    FaultCounts.record(
+      loss == .yesterdays ? ["E5"] : ["E4"], test: "CatalogRebuildTests.isEqualAfterTheNextStart",
+      injections: 1, violations: try CatalogDump(store.layout.catalogFile) == expected ? 0 : 1)
     #expect(kept == (loss.isKeptAside ? [bad] : []))
   }
 }

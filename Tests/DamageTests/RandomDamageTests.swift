@@ -1,5 +1,6 @@
 // Promise P4 for what is larger than a bit: sectors, blocks and shards that are lost, old or in the wrong place.
 
+import DiskSimulation
 import Dispatch
 import Foundation
 import IngestService
@@ -34,6 +35,9 @@ import Testing
 
     let counts = Self.run(sources, firstSeed: seed)
 
+    FaultCounts.record(
+      ["D2", "D3"], test: "RandomDamageTests.namesEveryLargerDamage",
+      injections: counts.total - counts.unchanged, violations: counts.problems.count)
     print("larger damages: \(counts), seeds from \(seed) on (INGOT_DAMAGE_SEED)")
     #expect(counts.problems == [])
     #expect(counts.coarse.count <= Self.damageCount / 200, "\(counts.coarse)")

@@ -1,6 +1,7 @@
 // Promises P5 and P6: damage within what was committed, then a restart. Nothing is cut, all other rows are served, and
 // no damaged one is.
 
+import DiskSimulation
 import Foundation
 import IngestService
 import ShardStore
@@ -35,6 +36,7 @@ import Testing
     let store = isClosed ? try Self.plan.makeClosed() : try Self.plan.makeKilled()
     let map = try StoreMap(store)
     let places = try Self.places(store, map)
+    var violations = 0
 
     for place in places {
       let copy = try store.copy()
@@ -45,6 +47,7 @@ import Testing
 
       let problems = try Self.restart(copy, map, touched)
 
+      violations += problems.count
       #expect(problems == [], "\(place)")
       #expect(try Self.cut(copy, before, map) == [], "\(place)")
       if hasCatalog {
@@ -52,6 +55,9 @@ import Testing
         #expect(Self.isNamed(found, map, touched), "\(place): \(found.damage.map(\.reason))")
       }
     }
+    FaultCounts.record(
+      ["D5", "D6"], test: "RestartTests.cutsNothingAndServesTheRest", injections: places.count,
+      violations: violations)
     print("restarts: \(places.count), closed \(isClosed), catalog \(hasCatalog)")
     #expect(places.count > 90)
   }

@@ -331,12 +331,14 @@ def counts(client, store):
     return client.row_count(), [r["batch_id"] for r in client.all_batches()], in_file
 
 
+@pytest.mark.fault("D8")
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: bad.name)
-def test_bad_input_is_named_and_writes_nothing(seeded, bad):
+def test_bad_input_is_named_and_writes_nothing(seeded, bad, injections):
     client = Client(seeded.url)
     before = counts(client, seeded.store), contents(seeded.store)
 
     response = client.request(bad.method, bad.path, data=bad.body, headers=bad.headers)
+    injections.add()
 
     assert_problem(response.status_code, response.headers, response.content, bad)
     assert (counts(client, seeded.store), contents(seeded.store)) == before

@@ -55,11 +55,13 @@ def test_serve_keeps_its_log_on_standard_error(launch):
     assert server.log_path.stat().st_size > 0
 
 
-def test_store_in_use_exits_3_and_names_the_holder(server, tmp_path):
+@pytest.mark.fault("E9")
+def test_store_in_use_exits_3_and_names_the_holder(server, tmp_path, injections):
     link = tmp_path / "link"
     link.symlink_to(server.store)
     for store in (server.store, link):
         found = command("serve", "--store", store, "--listen", "127.0.0.1:0")
+        injections.add()
         assert found.returncode == IN_USE
         assert str(server.pid) in found.stderr
     assert Client(server.url).get("/livez").status_code == 200

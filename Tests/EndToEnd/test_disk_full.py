@@ -121,8 +121,9 @@ def seconds_until_stored(client, number):
         time.sleep(0.1)
 
 
+@pytest.mark.fault("B1", "B6")
 @pytest.mark.parametrize("reserve", ["8MiB", "0"])
-def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve):
+def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve, injections):
     server = launch_on("--disk-reserve", reserve)
     client = Client(server.url)
     fill(small_disk / "filler", FILLER_BYTES)
@@ -131,6 +132,7 @@ def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve):
 
     assert count > 5
     assert_refused(refusal)
+    injections.add()
     assert_readable(client, count)
     assert client.get("/disk").json()["accepting"] is False
     assert client.get("/readyz").status_code == 503
@@ -146,8 +148,9 @@ def test_full_disk_refuses_reads_on_and_resumes(small_disk, launch_on, reserve):
     assert verify(server.store).returncode == 0
 
 
+@pytest.mark.fault("B1", "B5", "B6")
 @pytest.mark.parametrize("reserve", ["4MiB", "0"])
-def test_another_program_takes_the_last_byte(small_disk, launch_on, reserve):
+def test_another_program_takes_the_last_byte(small_disk, launch_on, reserve, injections):
     server = launch_on("--disk-reserve", reserve)
     client = Client(server.url)
     for number in range(3):
@@ -162,6 +165,7 @@ def test_another_program_takes_the_last_byte(small_disk, launch_on, reserve):
         count += 1
 
     assert_refused(response)
+    injections.add()
     assert_readable(client, count)
     remove_fillers(small_disk)
     assert seconds_until_stored(client, count) < RESUME_SECONDS
@@ -169,11 +173,13 @@ def test_another_program_takes_the_last_byte(small_disk, launch_on, reserve):
     assert verify(server.store).returncode == 0
 
 
-def test_crash_on_a_full_disk_loses_nothing(small_disk, launch_on):
+@pytest.mark.fault("B1")
+def test_crash_on_a_full_disk_loses_nothing(small_disk, launch_on, injections):
     server = launch_on("--disk-reserve", "0")
     count, _ = fill_with_batches(Client(server.url))
     fill_the_rest(small_disk)
     server.kill()
+    injections.add()
 
     server.start()
 

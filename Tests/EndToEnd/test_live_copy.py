@@ -106,8 +106,9 @@ def check(client, known, found):
     return missing_count, len(served)
 
 
+@pytest.mark.fault("E7")
 @pytest.mark.parametrize("name", ORDERS)
-def test_copy_in_any_order_is_a_prefix_or_names_what_is_missing(launch, tmp_path, name):
+def test_copy_in_any_order_is_a_prefix_or_names_what_is_missing(launch, tmp_path, name, injections):
     server = launch("--shard-bytes", "64KiB")
     copies = []
     with Writers(server.url) as writers:
@@ -116,6 +117,7 @@ def test_copy_in_any_order_is_a_prefix_or_names_what_is_missing(launch, tmp_path
             copy = tmp_path / f"copy-{attempt}"
             copy_live(server.store, copy, ORDERS[name], lambda: writers.wait_for(1))
             copies.append(copy)
+            injections.add()
 
     for copy in copies:
         known = catalog_batches(copy, tmp_path)

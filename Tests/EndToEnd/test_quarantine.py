@@ -57,9 +57,11 @@ def started(server):
     return Client(server.url)
 
 
-def test_exactly_the_damaged_rows_and_their_original_is_kept(stopped):
+@pytest.mark.fault("D1")
+def test_exactly_the_damaged_rows_and_their_original_is_kept(stopped, injections):
     for n, row in ((5, 3), (6, 0)):
         damage_row(stopped.store, stopped.receipts[n], row, DIMENSION)
+        injections.add()
     damaged = contents(shard_folder(stopped.store, 1))
     client = started(stopped)
 
@@ -138,7 +140,8 @@ def test_is_repaired_by_putting_the_file_back(stopped):
     assert client.get("/health").json()["status"] == "pass"
 
 
-def test_damage_at_every_block_of_the_rows_then_restart_cuts_nothing(launch):
+@pytest.mark.fault("D5", "D6")
+def test_damage_at_every_block_of_the_rows_then_restart_cuts_nothing(launch, injections):
     """The open shard, whose last batch is damaged like any other."""
     server = launch()
     client = Client(server.url)
@@ -150,6 +153,7 @@ def test_damage_at_every_block_of_the_rows_then_restart_cuts_nothing(launch):
         content = bytearray(original)
         content[HEADER_BYTES + (n * BATCH + 3) * DIMENSION * 4] ^= 1
         shard_file(server.store).write_bytes(content)
+        injections.add()
 
         client = started(server)
         assert client.row_count() == 6 * BATCH
@@ -230,11 +234,13 @@ def template(tmp_path_factory):
     return stores
 
 
+@pytest.mark.fault("E2", "E3", "D2", "D7")
 @pytest.mark.parametrize("damage", WHOLE_SHARDS, ids=lambda damage: damage.__name__)
-def test_a_lost_shard_is_named_and_the_others_serve(template, launch, tmp_path, damage):
+def test_a_lost_shard_is_named_and_the_others_serve(template, launch, tmp_path, damage, injections):
     store = tmp_path / "store"
     shutil.copytree(template[0], store)
     damage(store, template[1])
+    injections.add()
 
     server = launch("--shard-bytes", SHARD, store=store)
     client = Client(server.url)
@@ -267,13 +273,15 @@ def test_a_lost_shard_is_named_and_the_others_serve(template, launch, tmp_path, 
     assert len(exported) == 256 and same_bits(exported["5-3"], rows_of(BATCH, DIMENSION, 5)[3])
 
 
-def test_a_file_that_is_cut_while_it_is_mapped_stops_nothing(launch):
+@pytest.mark.fault("E1")
+def test_a_file_that_is_cut_while_it_is_mapped_stops_nothing(launch, injections):
     server = launch("--shard-bytes", SHARD)
     client = Client(server.url)
     seed(client, 3)
     client.append(ids_of(100), rows_of(BATCH, DIMENSION, 100))
     for shard, name in ((1, "embeddings.npy"), (2, "commits.log"), (3, "embeddings.npy")):
         os.truncate(shard_folder(server.store, shard) / name, 0)
+        injections.add()
 
     for one in ids_of(*range(12), 100):
         assert client.get(client.row_path(one)).status_code in (200, 404, 500)

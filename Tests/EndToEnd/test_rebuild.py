@@ -148,11 +148,13 @@ CATALOGS = [deleted, empty, garbage, zeros, text, newer_version, older_version, 
             folder]
 
 
+@pytest.mark.fault("E4")
 @pytest.mark.parametrize("damage", CATALOGS, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("how", ["start", "command"])
-def test_the_catalog_is_made_again_equal_row_for_row(content, damage, how):
+def test_the_catalog_is_made_again_equal_row_for_row(content, damage, how, injections):
     path = content.server.store / "catalog.sqlite"
     damage(path)
+    injections.add()
     before = path.read_bytes() if path.is_file() else None
 
     if how == "command":
@@ -177,7 +179,8 @@ def test_the_catalog_is_made_again_equal_row_for_row(content, damage, how):
     assert verify(content.server.store).returncode == 0
 
 
-def test_yesterdays_catalog_is_rolled_forward(content):
+@pytest.mark.fault("E5")
+def test_yesterdays_catalog_is_rolled_forward(content, injections):
     path = content.server.store / "catalog.sqlite"
     old = path.read_bytes()
     content.server.start()
@@ -187,6 +190,7 @@ def test_yesterdays_catalog_is_rolled_forward(content):
     assert content.server.terminate() == 0
     today = dump(content.server.store)
     path.write_bytes(old)
+    injections.add(2)
 
     content.server.start()
 
@@ -371,13 +375,15 @@ def names_last(store):
     return sealed_shards(store)[-1]
 
 
-def test_a_lost_shard_stays_known_by_its_ids(content):
+@pytest.mark.fault("E6")
+def test_a_lost_shard_stays_known_by_its_ids(content, injections):
     store = content.server.store
     number = sealed_shards(store)[-1]
     content.server.start()
     all_ids = [one for one, row in content.expected.items() if row is not None]
     assert content.server.terminate() == 0
     shutil.rmtree(shard_folder(store, number))
+    injections.add()
 
     code, report, _ = rebuild(store)
 

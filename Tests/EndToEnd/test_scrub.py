@@ -93,8 +93,9 @@ def assert_is_made_again(server, client):
     assert found.returncode == 0, found.stdout
 
 
+@pytest.mark.fault("D1", "D4")
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_finds_damage_wherever_it_is(launch, damage):
+def test_finds_damage_wherever_it_is(launch, damage, injections):
     server = launch("--shard-bytes", SHARD)
     client = Client(server.url)
     receipts = seed(client)
@@ -102,6 +103,7 @@ def test_finds_damage_wherever_it_is(launch, damage):
     assert client.integrity()["status"] == "clean"
 
     damage(server.store, receipts)
+    injections.add()
     found = client.scrub()
 
     assert found["damaged_shards"] == 1
@@ -325,13 +327,15 @@ def test_integrity_says_what_there_is(launch):
     assert client.get("/integrity", params={"fail_on": "corrupt"}).status_code == 200
 
 
+@pytest.mark.fault("D1")
 @pytest.mark.parametrize("name", ["store.json", "collections/default/collection.json"])
-def test_damage_of_a_file_that_says_what_the_store_is(launch, name):
+def test_damage_of_a_file_that_says_what_the_store_is(launch, name, injections):
     server = launch()
     client = Client(server.url)
     client.append(["a"], rows_of(1))
     client.scrub()
     flip(server.store / name, 20)
+    injections.add()
 
     problems = wait_for(lambda: client.integrity()["problems"], bool)
 

@@ -31,6 +31,8 @@ import Testing
       isRetryable: false),
     Expected(
       error: .storageFailed("EIO"), status: 500, code: "storage-failed", isRetryable: true),
+    Expected(
+      error: .noDescriptorLeft("EMFILE"), status: 503, code: "no-descriptor", isRetryable: true),
     Expected(error: .draining, status: 503, code: "draining", isRetryable: true),
     Expected(
       error: .collectionUnknown("c"), status: 404, code: "collection-unknown", isRetryable: false),

@@ -76,7 +76,7 @@ extension IngestAPI {
       }
       let limit = try Self.integer(query, "limit", in: 1...Self.batchesPerPageMax) ?? 100
       let after = try Self.integer(query, "after", in: 0...Int.max)
-      do {
+      do throws(IngestError) {
         let receipts = try service.receipts(
           in: collection, prefix: prefix, descending: order == "desc", after: after,
           limit: limit + 1)
@@ -90,10 +90,7 @@ extension IngestAPI {
         return .json(
           .object([("batches", .array(page.map(\.json))), ("next", .optional(next))]))
       } catch {
-        throw RequestRefused(
-          Problem(
-            status: 500, code: "storage-failed", detail: "the catalog cannot be read: \(error)",
-            isRetryable: true))
+        throw RequestRefused(Problem(error))
       }
     }
   }

@@ -14,7 +14,7 @@ extension Scrubber {
     let target = ScrubTarget(collection: collection.uuid, shard: found.number)
     let now = MonotonicTime.wallClockNanoseconds
     if found.damage.isEmpty {
-      shard.forgetDamageWithoutRows()
+      shard.forgetDamageThatIsGone()
       compareCatalog(found, shard, in: collection)
     }
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })

@@ -21,6 +21,8 @@ final class Scrubber: Sendable {
 
   /// How soon shards that came meanwhile are seen.
   private static let idleDelay = Duration.seconds(1)
+  /// Before a shard is read again that could not be, for want of descriptors or of memory.
+  private static let shortageDelay = Duration.seconds(1)
 
   init(
     configuration: ServiceConfiguration, catalog: Catalog?, follower: CatalogFollower?,
@@ -141,6 +143,13 @@ final class Scrubber: Sendable {
         before.number,
         evidence: ShardVerifier.Evidence(
           durable: before.isSealed ? nil : (before.rowCount, before.logEnd)))
+      if let shortage = found.shortage, !pace.isStopped {
+        // The machine's fault is not taken for the data's.
+        logger.warning("\(collection.name): a shard cannot be read now, trying again: \(shortage)")
+        let until = MonotonicTime.now.advanced(by: Self.shortageDelay)
+        _ = state.wait(until: until) { $0.isClosed ? () : nil }
+        continue
+      }
       // Sealed while it was read: what was read is no longer what is there.
       if shard.summary.isSealed == before.isSealed { return found }
     }

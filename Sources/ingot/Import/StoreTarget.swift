@@ -129,6 +129,7 @@ extension Failure {
       case .shapeDiffers(let expected, let found):
         ("the rows have \(found), the collection stores \(expected)", .inputUnusable)
       case .storageFailed(let reason): ("a write failed: \(reason)", .couldNotRun)
+      case .noDescriptorLeft(let reason): ("no file can be opened: \(reason)", .couldNotRun)
       case .draining: ("the store is being closed", .couldNotRun)
       case .collectionUnknown(let name): ("there is no collection \(name)", .inputUnusable)
       case .collectionDiffers(let reason): (reason, .inputUnusable)

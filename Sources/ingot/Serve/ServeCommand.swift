@@ -29,6 +29,11 @@ struct ServeCommand: ParsableCommand {
   var store: String?
   @Option(
     help: ArgumentHelp(
+      "Serve only the store with this UUID (store.json says it), and create none. Default: any.",
+      valueName: "UUID"))
+  var storeUuid: String?
+  @Option(
+    help: ArgumentHelp(
       "Address to listen on; port 0 takes a free one. Default 127.0.0.1:8080.",
       valueName: "HOST:PORT"))
   var listen: String?
@@ -118,7 +123,8 @@ struct ServeCommand: ParsableCommand {
 
   private var flags: [SettingName: String] {
     let given: [(SettingName, String?)] = [
-      (.store, store), (.listen, listen), (.insecureListen, insecureListen ? "true" : nil),
+      (.store, store), (.storeUUID, storeUuid), (.listen, listen),
+      (.insecureListen, insecureListen ? "true" : nil),
       (.logLevel, logLevel), (.shardBytes, shardBytes), (.diskReserve, diskReserve),
       (.inFlightBytes, inFlightBytes), (.maxBodyBytes, maxBodyBytes),
       (.maxDecodedBytes, maxDecodedBytes), (.maxConnections, maxConnections),

@@ -6,6 +6,7 @@ import HTTPServer
 import IngestAPI
 import IngestService
 import Logging
+import ShardStore
 
 /// All that a server needs to know before it touches a file or a socket.
 struct ServeSettings {
@@ -24,6 +25,13 @@ struct ServeSettings {
           + "configuration file")
     }
     self.store = store
+    if let text = reader.text(.storeUUID) {
+      guard let uuid = StoreUUID(text) else {
+        throw SettingError(
+          description: "\(reader.named(.storeUUID)) is '\(text)', expected a UUID as in store.json")
+      }
+      service.expectedStoreUUID = uuid
+    }
     address = try ListenAddress(reader.text(.listen) ?? "127.0.0.1:8080")
     let isInsecureAllowed = try reader.flag(.insecureListen)
     guard address.isLoopback || isInsecureAllowed else {

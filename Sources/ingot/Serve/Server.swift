@@ -1,6 +1,7 @@
 // Wires the layers together: lock, service, API, HTTP server; and takes them apart again on SIGTERM.
 
 import ArgumentParser
+import Dispatch
 import Foundation
 import HTTPServer
 import IngestAPI
@@ -21,6 +22,7 @@ struct Server {
     var logger = Logger(label: "ingot")
     logger.logLevel = settings.logLevel
 
+    startQueues()
     let service = try openService(logger)
     let api = IngestAPI(
       service: service, configuration: settings.api, serverConfiguration: settings.server,
@@ -47,9 +49,26 @@ struct Server {
     logger.info("stopped")
   }
 
+  /// The queues on which SQLite is called get an epoll and a timer when they need them, and end the process when there
+  /// is no descriptor for these (fault B10): they are made now, when there is one.
+  ///
+  /// Source: swift-corelibs-libdispatch, src/event/event_epoll.c, _dispatch_epoll_init.
+  private func startQueues() {
+    let done = DispatchSemaphore(value: 0)
+    let timer = DispatchSource.makeTimerSource()
+    timer.setEventHandler { done.signal() }
+    timer.schedule(deadline: .now())
+    timer.activate()
+    DispatchQueue.global().async { done.signal() }
+    done.wait()
+    done.wait()
+    timer.cancel()
+  }
+
   private func openService(_ logger: Logger) throws -> IngestService {
     do throws(StoreProblem) {
-      let lock = try IngestService.lock(root: settings.store)
+      let lock = try IngestService.lock(
+        root: settings.store, creates: settings.service.expectedStoreUUID == nil)
       let service = try IngestService.open(
         root: settings.store, configuration: settings.service, lock: lock, logger: logger)
       logger.info("\(service.startSummary)")

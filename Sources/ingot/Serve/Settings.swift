@@ -12,6 +12,7 @@ import Logging
 /// configuration file `"NAME": …`.
 enum SettingName: String, CaseIterable {
   case store
+  case storeUUID = "store-uuid"
   case listen
   case insecureListen = "insecure-listen"
   case logLevel = "log-level"

@@ -1,0 +1,87 @@
+# Errors that strace puts in the place of system calls of a running server. Used by the tests of this folder.
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from client import wait_for
+
+# strace detaches within a moment, unless it is held up itself.
+DETACH_SECONDS = 20
+
+
+def threads(server, name=None):
+    """The threads of a server, or those of a name."""
+    found = []
+    for one in os.listdir(f"/proc/{server.pid}/task"):
+        if name is None or Path(f"/proc/{server.pid}/task/{one}/comm").read_text().strip() == name:
+            found.append(int(one))
+    return found
+
+
+class Injection:
+    """`with Injection(server, "fdatasync:error=EIO:when=3") as injected:`; `injected.count` says how often it happened.
+
+    - call: as for `strace -e inject=`; `when` counts for each thread. Several calls are separated by commas.
+    - paths: only calls on these files, by name or by descriptor.
+    - thread: only calls of threads of this name.
+    """
+
+    def __init__(self, server, call, paths=(), thread=None):
+        if not shutil.which("strace"):
+            pytest.skip("strace is not installed")
+        self.server, self.count = server, 0
+        self.output = Path(tempfile.mkstemp(prefix="injection-")[1])
+        command = ["strace", "-qq", "-o", str(self.output), "-e", f"trace={call.split(':')[0]}", "-e", f"inject={call}"]
+        for path in paths:
+            command += ["-P", str(path)]
+        self.traced = threads(server, thread) if thread else threads(server)
+        assert self.traced, f"no thread is called {thread}"
+        # Without -f a thread alone is followed.
+        command += ["-f", "-p", str(server.pid)] if not thread else [a for one in self.traced for a in ("-p", str(one))]
+        self.command = command
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(self._untraced, lambda left: not left, seconds=10)
+        except AssertionError:
+            self._end()
+            pytest.skip(f"strace cannot follow the server: {self.process.stderr.read()}")
+        return self
+
+    def _untraced(self):
+        if self.process.poll() is not None:
+            pytest.skip(f"strace cannot be used here: {self.process.stderr.read()}")
+        left = []
+        for thread in self.traced:
+            try:
+                status = Path(f"/proc/{self.server.pid}/task/{thread}/status").read_text()
+            except FileNotFoundError:
+                continue
+            if re.search(r"TracerPid:\s+0$", status, re.MULTILINE):
+                left.append(thread)
+        return left
+
+    def happened(self):
+        """How often it has happened until now."""
+        return self.output.read_text(errors="replace").count("INJECTED") + \
+            self.output.read_text(errors="replace").count("DELAYED")
+
+    def _end(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(DETACH_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __exit__(self, *_):
+        self._end()
+        self.count = self.happened()
+        self.output.unlink()

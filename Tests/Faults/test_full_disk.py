@@ -1,0 +1,129 @@
+# Promise: a full disk is a state, not a crash (B1, B2, B5, B6). At whatever byte the room ends, a batch is refused with 507 or
+# stored for good, reads go on, and writing resumes by itself. On tmpfs and on ext4.
+import json
+import time
+
+import pytest
+
+from client import Client, wait_for
+from disks import disks  # noqa: F401
+from health_watch import HealthWatch
+from load import BATCH_BYTES, FULL, IS_THOROUGH, Load, assert_all_right, is_alive
+
+PAGE = 4096
+DISK_BYTES = 96 << 20
+LOG_STEP = 1 << 20
+# Less than what is preallocated when there is room: what a batch needs is then asked for when it comes.
+ROOM = 8 << 20
+RESUME_SECONDS = 5
+KINDS = ["tmpfs", "ext4"]
+COMPETING_SECONDS = 60 if IS_THOROUGH else 6
+
+
+@pytest.fixture(params=KINDS)
+def small_disk(request, disks):
+    return getattr(disks, request.param)(DISK_BYTES)
+
+
+def sweep(first, last):
+    """From first down to last, in steps of a page."""
+    return range(first // PAGE * PAGE, last // PAGE * PAGE - 1, -PAGE)
+
+
+def steps_of(place):
+    """The free space with which a shard grows, and that with which the next one is begun."""
+    if place == "growing":
+        return sweep(2 * BATCH_BYTES, 0)
+    steps = sweep(LOG_STEP + 3 * BATCH_BYTES, 0)
+    return steps if IS_THOROUGH else [*steps[:40], *steps[40::23]]
+
+
+@pytest.mark.fault("B1", "B2", "B6")
+@pytest.mark.parametrize("place", ["growing", "beginning"])
+def test_room_that_ends_at_any_page_is_a_refusal(small_disk, launch, injections, place):
+    """The room is taken when the batch is admitted and half sent: the call that needs it finds none."""
+    shard_bytes = 64 << 20 if place == "growing" else 3 * BATCH_BYTES
+    small_disk.fill_to(ROOM)
+    server = launch("--shard-bytes", shard_bytes, "--disk-reserve", "0", store=small_disk.folder / "store")
+    load, client = Load(server.url, may=[FULL]), Client(server.url)
+    number = 0
+    for free in steps_of(place):
+        small_disk.release()
+        small_disk.fill_to(ROOM)
+        number = write_until_stored(load, client, number)
+        for _ in range(6):
+            if not load.write(client, 0, number, meanwhile=lambda: small_disk.fill_to(free)):
+                break
+            number += 1
+        load.read(client, f"0.{number - 1}")
+
+    assert is_alive(server)
+    in_write = [json.loads(detail)["reason"] for detail in load.details]
+    injections.add(sum(reason != "reserve" for reason in in_write))
+    small_disk.release()
+    write_until_stored(load, client, number)
+    assert_all_right(server, load.acknowledged(), load.sent)
+
+
+def write_until_stored(load, client, number):
+    """Writes a batch as soon as there is room, and gives the number of the next one."""
+    ends = time.monotonic() + RESUME_SECONDS
+    while not load.write(client, 0, number):
+        assert time.monotonic() < ends, load.details[-1]
+        time.sleep(0.005)
+    return number + 1
+
+
+@pytest.mark.fault("B1", "B3", "B5")
+@pytest.mark.parametrize("reserve", ["0", "2MiB"])
+def test_another_process_takes_and_gives_back_all_room(small_disk, launch, injections, reserve):
+    server = launch("--shard-bytes", "1MiB", "--disk-reserve", reserve, store=small_disk.folder / "store")
+    with Load(server.url, may=[FULL], writers=3) as load, HealthWatch(load):
+        load.wait_for(3)
+        filler = small_disk.competing(seed=4)
+        try:
+            ends = time.monotonic() + COMPETING_SECONDS
+            while time.monotonic() < ends and is_alive(server):
+                small_disk.fill_to(0)
+                time.sleep(0.15)
+                small_disk.release()
+                time.sleep(0.15)
+        finally:
+            filler.kill()
+            filler.wait()
+        small_disk.release()
+        (small_disk.folder / "competing").unlink(missing_ok=True)
+        assert load.wait_for(3) < RESUME_SECONDS
+    injections.add(load.answers[FULL])
+    assert_all_right(server, load.acknowledged(), load.sent)
+
+
+@pytest.mark.fault("B3")
+def test_catalog_that_finds_no_room_catches_up_later(small_disk, launch, injections):
+    """The shard has its room already; the catalog has not."""
+    server = launch("--disk-reserve", "0", "--shard-bytes", "8MiB", store=small_disk.folder / "store")
+    load, client = Load(server.url, may=[FULL]), Client(server.url)
+    for number in range(4):
+        assert load.write(client, 0, number)
+    for number in range(4, 44):
+        load.write(client, 0, number, meanwhile=lambda: small_disk.fill_to(0))
+        small_disk.release()
+        small_disk.fill_to(2 * BATCH_BYTES)
+    known = load.acknowledged()
+    assert len(known) > 20
+    small_disk.fill_to(0)
+    wait_for(server.log_tail, lambda text: "the catalog cannot be written" in text, seconds=10)
+    injections.add(server.log_tail(1000).count("the catalog cannot be written"))
+    for batch_id in known:
+        assert client.receipt(batch_id).json() == known[batch_id]
+        load.read(client, batch_id)
+    # A crash: what the catalog has not been told, the logs say.
+    server.kill()
+    server.start()
+    load.url, client = server.url, Client(server.url)
+    for batch_id in known:
+        assert client.receipt(batch_id).json() == known[batch_id]
+
+    small_disk.release()
+    write_until_stored(load, client, 44)
+    assert_all_right(server, load.acknowledged(), load.sent)

@@ -90,14 +90,18 @@ class Model:
         return {one: place for one, place in places.items() if place is not None}
 
 
+def listed_batches(client):
+    """Every receipt; none before the first batch made the collection."""
+    return client.all_batches(limit=1000) if client.get(client.base).status_code == 200 else []
+
+
 def assert_store(client, counts, receipts, in_flight=True):
     """The store holds what was acknowledged, once and bit for bit.
 
     - counts: by worker, how many of its operations were acknowledged. The next one may be there, whole, when `in_flight`.
     - receipts: by batch id, what was answered.
     """
-    is_there = client.get(client.base).status_code == 200
-    listed = client.all_batches(limit=1000) if is_there else []
+    listed = listed_batches(client)
     by_id = {receipt["batch_id"]: receipt for receipt in listed}
     assert len(by_id) == len(listed), "a batch is there twice"
     assert len({receipt["sequence"] for receipt in listed}) == len(listed), "two batches with one sequence"

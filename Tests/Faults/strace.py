@@ -1,5 +1,6 @@
 # Faults at system calls of a running server, by strace. Used by test_kill_at_calls.py, test_power_cut.py and others.
 import collections
+import itertools
 import re
 import shutil
 import subprocess
@@ -78,16 +79,13 @@ def kind(call):
 
 
 def spread(calls, count):
-    """So many of the calls: one of every kind, then evenly over the kinds and within each."""
+    """So many of the calls: evenly over their kinds, and within each."""
     kinds = collections.defaultdict(list)
     for call in calls:
         kinds[kind(call)].append(call)
-    orders = [evenly(one) for one in kinds.values()]
-    chosen, turn = [], 0
-    while len(chosen) < min(count, len(calls)):
-        chosen += [order[turn] for order in orders if turn < len(order)]
-        turn += 1
-    return chosen[:max(count, len(orders))]
+    turns = itertools.zip_longest(*map(evenly, kinds.values()))
+    order = [evenly([call for call in turn if call]) for turn in turns]
+    return list(itertools.chain(*order))[:count]
 
 
 def evenly(values):

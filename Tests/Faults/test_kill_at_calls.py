@@ -1,97 +1,28 @@
-# Promise: SIGKILL instead of any storage system call loses no acknowledged row, doubles none, and the next start needs no help.
-import contextlib
-import os
+# Promise: SIGKILL instead of any storage system call loses no acknowledged row, doubles none, and the next start needs no
+# help; nor does it when the start, or a rebuild, is killed as well.
+import itertools
 import shutil
-import signal
-import time
+import subprocess
 
 import pytest
-import requests
 
-from client import Client, wait_for
-from operations import Model, Operation, assert_retries, assert_store
-from server_process import NotReady, ServerProcess, command, verify
-from strace import Call, calls_in, kill_at, kind, need_strace, spread, traced
+from client import Client, shard_file
+from damage import shard_folder
+from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, everything, is_killed, named, points_of
+from operations import listed_batches
+from server_process import BINARY, ServerProcess, clean_environment, command, verify
+from strace import calls_in, kill_at, kind, need_strace, spread, traced
 
-IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"
+# Of some 360 calls of 60 kinds.
 POINT_COUNT = 100_000 if IS_THOROUGH else 60
-# Shards of 42 rows, so that a few operations change them often.
-FLAGS = ("--shard-bytes", "64KiB", "--compact-percent", "0", "--scrub-rate", "1MiB")
-OPERATION_COUNT = 16
-
-
-class Worker:
-    """One worker in this thread: what it got acknowledged."""
-
-    def __init__(self):
-        self.count, self.receipts = 0, {}
-
-    def work(self, client, until=OPERATION_COUNT):
-        while self.count < until:
-            operation = Operation(0, self.count)
-            response = operation.send(client)
-            assert response.status_code in (200, 201), response.text
-            if not operation.is_deletion:
-                self.receipts[operation.batch_id] = response.json()
-            self.count += 1
-
-    def assert_right(self, client, in_flight=True):
-        return assert_store(client, {0: self.count}, self.receipts, in_flight)
+RECOVERED_COUNT = 100 if IS_THOROUGH else 3
+REBUILD_POINT_COUNT = 1000 if IS_THOROUGH else 16
 
 
 @pytest.fixture
 def folder(tmp_path):
     need_strace()
     return tmp_path
-
-
-def everything(worker, server):
-    """Append, change of shard, seal, delete, catalog, compaction, and a clean stop."""
-    client = Client(server.url)
-    worker.work(client)
-    client.compact()
-    worker.work(client, OPERATION_COUNT + 4)
-    return server.terminate()
-
-
-def is_killed(server, use):
-    """Whether the injected kill came while the server started, was used, or stopped."""
-    try:
-        server.start()
-        code = use(server)
-    except NotReady as problem:
-        code = problem.code
-    except requests.ConnectionError:
-        code = server.process.wait(30)
-        server.kill()
-    if code == 0:
-        return False
-    assert code == -signal.SIGKILL, f"ended with {code}: {server.log_tail()}"
-    return True
-
-
-def points_of(folder, store, use, *flags):
-    """The calls that a run without faults makes."""
-    log = folder / "trace"
-    server = ServerProcess(store, *FLAGS, *flags, prefix=traced(log), log_path=folder / "server.log")
-    assert not is_killed(server, use)
-    return calls_in(log, store)
-
-
-def assert_recovers(store, worker, log_path):
-    """The next start needs no help, has what was acknowledged, and takes what was not."""
-    if (store / "store.json").exists():
-        found = verify(store)
-        assert found.returncode == 0, found.stdout + found.stderr
-    server = ServerProcess(store, *FLAGS, log_path=log_path).start()
-    client = Client(server.url)
-    worker.assert_right(client)
-    worker.work(client, worker.count + 4)
-    worker.assert_right(client, in_flight=False)
-    assert_retries(client, worker.receipts)
-    assert server.terminate() == 0
-    found = verify(store)
-    assert found.returncode == 0, found.stdout + found.stderr
 
 
 @pytest.mark.fault("A1")
@@ -114,10 +45,89 @@ def test_kill_at_every_storage_call(folder, injections):
     assert injections.count >= 0.8 * len(chosen)
 
 
-@contextlib.contextmanager
-def named(point):
-    """Says at which call a check failed."""
-    try:
-        yield
-    except Exception as problem:
-        raise AssertionError(f"killed at {point}: {problem}") from problem
+# MARK: - Start
+
+
+def crashed_stores(folder, count):
+    """Stores that were killed at so many different calls, with their workers."""
+    points = points_of(folder, folder / "whole", lambda server: everything(Worker(), server))
+    # What stands behind the half of them has shards, and something to recover.
+    for number, point in enumerate(spread(points[len(points) // 2:], count)):
+        store, worker = folder / f"crashed-{number}", Worker()
+        path = point.path.replace(str(folder / "whole"), str(store))
+        server = ServerProcess(
+            store, *FLAGS, log_path=folder / "server.log",
+            prefix=kill_at(folder / "trace", point._replace(path=path)))
+        if is_killed(server, lambda server: everything(worker, server)):
+            yield store, worker, point
+
+
+def calls_of_start(folder, template):
+    """The calls with which a store is recovered, and what it holds then."""
+    store, log = folder / "recovered", folder / "trace"
+    shutil.copytree(template, store)
+    server = ServerProcess(store, *FLAGS, prefix=traced(log), log_path=folder / "server.log").start()
+    listed = listed_batches(Client(server.url))
+    server.kill()
+    return [one._replace(path=one.path.replace(str(store), str(template))) for one in calls_in(log, store)], listed
+
+
+@pytest.mark.fault("A5")
+def test_kill_at_every_call_of_every_start(folder, injections):
+    """Each start is killed one call later than the one before, on the same store."""
+    for store, worker, point in crashed_stores(folder, RECOVERED_COUNT):
+        calls, listed = calls_of_start(folder, store)
+        log = folder / "server.log"
+        for call in calls:
+            server = ServerProcess(store, *FLAGS, log_path=log, prefix=kill_at(folder / "trace", call))
+            # One that comes up had nothing of that kind to do any more.
+            if is_killed(server, lambda server: server.kill() or 0):
+                injections.add()
+        with named(point):
+            server = ServerProcess(store, *FLAGS, log_path=log).start()
+            assert listed_batches(Client(server.url)) == listed
+            server.kill()
+            assert_recovers(store, worker, log)
+        shutil.rmtree(folder / "recovered")
+    print(injections.count, "starts were killed")
+
+
+# MARK: - Rebuild
+
+
+def damaged(store):
+    """Takes away what can be made again: a log, an index, a header."""
+    shards = sorted(int(path.name) for path in (store / "collections/default/shards").iterdir())
+    (shard_folder(store, shards[0]) / "commits.log").write_bytes(b"")
+    (shard_folder(store, shards[1]) / "ids.index").unlink()
+    with open(shard_file(store, shards[1]), "r+b") as file:
+        file.write(bytes(128))
+
+
+@pytest.mark.fault("A1")
+def test_kill_at_every_call_of_a_rebuild(folder, injections):
+    template, worker, store = folder / "template", Worker(), folder / "store"
+    server = ServerProcess(template, *FLAGS, log_path=folder / "server.log").start()
+    assert everything(worker, server) == 0
+    damaged(template)
+    rebuild = [BINARY, "rebuild", "--store", str(store)]
+
+    def run(prefix):
+        return subprocess.run(prefix + rebuild, env=clean_environment(), capture_output=True, text=True)
+
+    shutil.copytree(template, store)
+    whole = run(traced(folder / "trace"))
+    assert whole.returncode == 0, whole.stderr
+    calls = calls_in(folder / "trace", store)
+    for call in spread(calls, REBUILD_POINT_COUNT):
+        shutil.rmtree(store)
+        shutil.copytree(template, store)
+        killed = run(kill_at(folder / "trace", call))
+        injections.add(killed.returncode == -9)
+        with named(call):
+            again = command(*rebuild[1:])
+            assert again.returncode == 0, again.stdout + again.stderr
+            copy = Worker()
+            copy.count, copy.receipts = worker.count, dict(worker.receipts)
+            assert_recovers(store, copy, folder / "server.log")
+    print(f"{injections.count} of {len(calls)} calls")

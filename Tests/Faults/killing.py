@@ -2,6 +2,7 @@
 # and test_kill_between.py.
 import contextlib
 import os
+import shutil
 import signal
 
 import requests
@@ -59,6 +60,12 @@ def is_killed(server, use):
         return False
     assert code == -signal.SIGKILL, f"ended with {code}: {server.log_tail()}"
     return True
+
+
+def made_store(store, folder):
+    """A store that was started once: a thread's n-th call then is not also the n-th of the thread that made it."""
+    shutil.rmtree(store, ignore_errors=True)
+    assert ServerProcess(store, *FLAGS, log_path=folder / "server.log").start().terminate() == 0
 
 
 def points_of(folder, store, use, *flags):

@@ -8,13 +8,13 @@ import pytest
 
 from client import Client, shard_file
 from damage import shard_folder
-from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, everything, is_killed, named, points_of
+from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, everything, is_killed, made_store, named, points_of
 from operations import listed_batches
 from server_process import BINARY, ServerProcess, clean_environment, command, verify
 from strace import calls_in, kill_at, kind, need_strace, spread, traced
 
 # Of some 360 calls of 60 kinds.
-POINT_COUNT = 100_000 if IS_THOROUGH else 60
+POINT_COUNT = 100_000 if IS_THOROUGH else 40
 RECOVERED_COUNT = 100 if IS_THOROUGH else 3
 REBUILD_POINT_COUNT = 1000 if IS_THOROUGH else 16
 
@@ -25,13 +25,19 @@ def folder(tmp_path):
     return tmp_path
 
 
+def make_nothing(store, _):
+    shutil.rmtree(store, ignore_errors=True)
+
+
 @pytest.mark.fault("A1")
-def test_kill_at_every_storage_call(folder, injections):
+@pytest.mark.parametrize("begin", [make_nothing, made_store])
+def test_kill_at_every_storage_call(folder, injections, begin):
     store = folder / "store"
+    begin(store, folder)
     points = points_of(folder, store, lambda server: everything(Worker(), server))
     chosen = spread(points, POINT_COUNT)
     for point in chosen:
-        shutil.rmtree(store)
+        begin(store, folder)
         log, worker = folder / "server.log", Worker()
         server = ServerProcess(
             store, *FLAGS, log_path=log, prefix=kill_at(folder / "trace", point))

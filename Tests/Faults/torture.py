@@ -71,6 +71,8 @@ class Torture:
         self.is_tolerant = is_tolerant
         self.problems, self.refusals = [], {}
         self.retry_count = self.read_row_count = 0
+        # "on"; "going" from before until after the power is cut, which takes some milliseconds; "off" until the server is back.
+        self.power = "on"
         self._stopping, self._may_begin = threading.Event(), threading.Event()
         self._may_begin.set()
         self._turns = [threading.Lock() for _ in range(writers)]
@@ -127,6 +129,14 @@ class Torture:
     def _client(self):
         return Client(self.server.url)
 
+    @contextlib.contextmanager
+    def without_power(self):
+        """Within, answers reach nobody, as they would not from a machine without power: a cut by ioctl takes its time, and
+        syncs that are under way may still succeed after it."""
+        self.power = "going"
+        yield
+        self.power = "on"
+
     # MARK: writers
 
     def _write(self, worker):
@@ -152,20 +162,27 @@ class Torture:
         """Sends it until it is taken; what was durable without our knowledge is replayed."""
         durable = None
         while not self._stopping.is_set():
-            client = self._client()
+            client, power = self._client(), self.power
             try:
                 response = operation.send(client)
-                if response.status_code in (200, 201):
+                if power != "on" or self.power != "on":
+                    assert power != "off" or response.status_code != 201, "stored on a disk without power"
+                    durable = None
+                elif response.status_code in (200, 201):
                     if durable:
                         assert (response.status_code, response.json()) == (200, durable), response.text
                     return response.json()
-                self._note_refusal(response)
-                if not operation.is_deletion:
-                    found = client.receipt(operation.batch_id)
-                    durable = durable or (found.json() if found.status_code == 200 else None)
+                else:
+                    self._note_refusal(response)
+                    durable = durable or self._durable(client, operation)
             except requests.RequestException as problem:
                 self._note_absence(problem)
             time.sleep(0.02)
+
+    def _durable(self, client, operation):
+        """The receipt of a batch whose answer was lost, when it has one."""
+        found = None if operation.is_deletion else client.receipt(operation.batch_id)
+        return found.json() if found is not None and found.status_code == 200 and self.power == "on" else None
 
     def _send_again(self, operation):
         """A batch that was acknowledged gets its receipt again."""

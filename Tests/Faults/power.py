@@ -99,18 +99,18 @@ class PageFlusher:
 
     def _run(self):
         while not self._stopping.wait(0.002):
-            paths = shard_files(self.store)
-            if not paths:
-                continue
-            path = self.chance.choice([paths[-1], paths[-1].with_name("commits.log")])
             try:
-                descriptor = os.open(path, os.O_RDONLY)
-            except OSError:
-                continue
-            try:
-                page = self.chance.randrange(os.fstat(descriptor).st_size // PAGE_BYTES + 1)
-                self.count += self._libc.sync_file_range(
-                    descriptor, ctypes.c_int64(page * PAGE_BYTES), ctypes.c_int64(PAGE_BYTES),
-                    SYNC_FILE_RANGE_WRITE_AND_WAIT) == 0
-            finally:
-                os.close(descriptor)
+                last = shard_files(self.store)[-1]
+                self._flush(self.chance.choice([last, last.with_name("commits.log")]))
+            except (OSError, IndexError):
+                continue  # no shard yet, or no power any more
+
+    def _flush(self, path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            page = self.chance.randrange(os.fstat(descriptor).st_size // PAGE_BYTES + 1)
+            self.count += self._libc.sync_file_range(
+                descriptor, ctypes.c_int64(page * PAGE_BYTES), ctypes.c_int64(PAGE_BYTES),
+                SYNC_FILE_RANGE_WRITE_AND_WAIT) == 0
+        finally:
+            os.close(descriptor)

@@ -2,13 +2,14 @@
 # lies about its syncs is found out. Receipts are kept on another disk.
 import os
 import random
+import threading
 import time
 
 import pytest
 
-from client import Client
+from client import Client, wait_for
 from power import Disk, PageFlusher
-from server_process import ServerProcess, verify
+from server_process import NotReady, ServerProcess, verify
 from strace import complete, need_strace, traced
 from torture import Torture
 
@@ -67,3 +68,75 @@ def test_power_cut_under_load(disk, server, tmp_path, injections):
             torture.check()
     assert_right_at_the_end(torture, server)
     print(sum(torture.receipts.counts.values()), "operations,", torture.retry_count, "retries, refused", torture.refusals)
+
+
+@pytest.mark.fault("A8")
+def test_power_cut_when_single_pages_had_reached_the_disk(disk, server, tmp_path, injections):
+    """Syncs begin late, so that much is unsynced; single pages of it are brought to the disk."""
+    need_strace()
+    server.prefix = traced(tmp_path / "trace", "fdatasync:delay_enter=15000", calls=["fdatasync"])
+    server.start()
+    with Torture(server, tmp_path / "receipts", writers=6) as torture:
+        for round_number in range(ROUND_COUNT):
+            torture.wait_for(5)
+            with PageFlusher(server.store, SEED + round_number) as flusher:
+                torture.wait_for(20)
+                with torture.without_power():
+                    disk.cut_power(keeps_journal=True)
+                    torture.power = "off"
+            assert flusher.count, "no page was brought to the disk"
+            injections.add()
+            with torture.without_power():
+                come_back(disk, server)
+            torture.check()
+    assert_right_at_the_end(torture, server)
+
+
+# MARK: - At an exact moment
+
+# What was renamed when the power goes: a new shard, an index, the description of a collection, that of the store.
+RENAMED = {
+    "shard": ("A9", "collections/default/new/000001"),
+    "index": ("A10", "collections/default/shards/000000/.new-ids.index"),
+    "collection": ("A10", "collections/default/collection.json.new"),
+    "store": ("A10", "store.json.new"),
+}
+
+
+@pytest.mark.parametrize("keeps_journal", [False, True])
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=pytest.mark.fault(fault)) for name, (fault, _) in RENAMED.items()])
+def test_power_cut_right_after_a_rename(disk, server, tmp_path, injections, name, keeps_journal):
+    """The process stops when the name is changed, before the folder is synced."""
+    need_strace()
+    path = server.store / RENAMED[name][1]
+    log = tmp_path / "trace"
+    server.prefix = traced(log, "rename:signal=SIGSTOP:when=1", calls=["rename"], paths=[path])
+    server.flags = list(SMALL_SHARDS)
+    if name == "store":
+        threading.Thread(target=stop_and_cut, args=(disk, log, keeps_journal, server)).start()
+        with pytest.raises(NotReady):
+            server.start()
+        disk.come_back()
+        server.prefix = []
+        server.start()
+        injections.add()
+    else:
+        server.start()
+    with Torture(server, tmp_path / "receipts") as torture:
+        if name != "store":
+            wait_for(lambda: log.read_text(), lambda text: "stopped by SIGSTOP" in text)
+            with torture.without_power():
+                disk.cut_power(keeps_journal)
+                injections.add()
+                server.prefix = []
+                come_back(disk, server)
+        torture.wait_for(20)
+        torture.check()
+    assert_right_at_the_end(torture, server)
+
+
+def stop_and_cut(disk, log, keeps_journal, server):
+    wait_for(lambda: log.exists() and log.read_text(), lambda text: text and "stopped by SIGSTOP" in text)
+    disk.cut_power(keeps_journal)
+    server.process.kill()

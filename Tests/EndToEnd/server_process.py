@@ -43,6 +43,9 @@ class NotReady(AssertionError):
 class ServerProcess:
     """One `ingot serve` on a store; started again as often as a test likes. `prefix` is a command that it runs under."""
 
+    # Those that run, for a test that fails to end them.
+    running = set()
+
     def __init__(self, store, *flags, listen="127.0.0.1:0", env=None, log_path=None, prefix=()):
         self.store = Path(store)
         self.flags = [str(flag) for flag in flags]
@@ -62,6 +65,7 @@ class ServerProcess:
             self.process = subprocess.Popen(
                 self.prefix + arguments + self.flags, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, env=clean_environment(self.env))
+        self.running.add(self)
         self.was_killed = False
         line = self._first_line()
         ready = READY_LINE.match(line)
@@ -117,6 +121,7 @@ class ServerProcess:
 
     def _reap(self):
         code = self.process.wait(DRAIN_SECONDS)
+        self.running.discard(self)
         self.process.stdout.close()
         self.process = None
         return code

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 
 import requests
 
@@ -99,3 +100,14 @@ def named(point):
         yield
     except Exception as problem:
         raise AssertionError(f"killed at {point}: {problem}") from problem
+
+
+def batches_in_catalog(store, copy):
+    """How many the catalog itself knows, without its being followed up."""
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for path in store.glob("catalog.sqlite*"):
+        shutil.copy(path, copy)
+    with sqlite3.connect(copy / "catalog.sqlite") as catalog:
+        is_made = catalog.execute("select count(*) from sqlite_master where name = 'batches'").fetchone()[0]
+        return catalog.execute("select count(*) from batches").fetchone()[0] if is_made else 0

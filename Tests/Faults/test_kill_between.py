@@ -1,11 +1,10 @@
 # Promise: a batch is absent until its record is durable, and is there, once, from then on, whatever of it was answered.
 import shutil
-import sqlite3
 
 import pytest
 
 from client import Client, shard_file
-from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, is_killed, made_store, points_of
+from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, batches_in_catalog, is_killed, made_store, points_of
 from server_process import ServerProcess, verify
 from strace import Call, kill_at, need_strace, spread, traced
 
@@ -70,17 +69,6 @@ def test_durable_batch_whose_answer_was_lost_is_stored_once(folder, injections):
             assert worker.receipts[lost] == receipt.json()
         assert server.terminate() == 0
         assert_recovers(store, worker, folder / "server.log")
-
-
-def batches_in_catalog(store, copy):
-    """How many the catalog itself knows, without its being followed up."""
-    shutil.rmtree(copy, ignore_errors=True)
-    copy.mkdir()
-    for path in store.glob("catalog.sqlite*"):
-        shutil.copy(path, copy)
-    with sqlite3.connect(copy / "catalog.sqlite") as catalog:
-        is_made = catalog.execute("select count(*) from sqlite_master where name = 'batches'").fetchone()[0]
-        return catalog.execute("select count(*) from batches").fetchone()[0] if is_made else 0
 
 
 @pytest.mark.fault("A4")

@@ -7,7 +7,9 @@ import time
 
 import pytest
 
-from client import Client, wait_for
+from client import Client, same_bits, wait_for
+from killing import batches_in_catalog
+from operations import VECTORS, Operation
 from power import Disk, PageFlusher
 from server_process import NotReady, ServerProcess, verify
 from strace import complete, need_strace, traced
@@ -140,3 +142,67 @@ def stop_and_cut(disk, log, keeps_journal, server):
     wait_for(lambda: log.exists() and log.read_text(), lambda text: text and "stopped by SIGSTOP" in text)
     disk.cut_power(keeps_journal)
     server.process.kill()
+
+
+# MARK: - A disk that lies
+
+
+def sent(url, *numbers):
+    """Batches of new ids, stored."""
+    operations = [Operation(0, number) for number in numbers]
+    for operation in operations:
+        assert operation.send(Client(url)).status_code == 201
+    return operations
+
+
+def sync_really(paths):
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def named_rows(integrity):
+    """Rows that are said to be damaged, and those of shards of which only the catalog knows."""
+    assert integrity["status"] == "damaged"
+    return integrity["damaged_rows"] + sum(one.get("ids_in_catalog", 0) for one in integrity["shards"])
+
+
+@pytest.mark.fault("A11")
+@pytest.mark.parametrize("disk", ["xfs"], indirect=True)
+@pytest.mark.parametrize("numbers", [(4, 5), (4, 5, 8, 9, 12, 13)], ids=["open shard", "new shards"])
+def test_disk_that_lies_about_syncs_is_named(disk, server, tmp_path, injections, numbers):
+    """The syncs of a second run do nothing; only what the catalog was told survives the power cut."""
+    need_strace()
+    store, server.flags = server.store, list(SMALL_SHARDS)
+    server.start()
+    honest = sent(server.url, 0, 1)
+    assert server.terminate() == 0
+    server.prefix = traced(tmp_path / "trace", "fdatasync,fsync:retval=0", calls=["fdatasync", "fsync"])
+    server.start()
+    lied = sent(server.url, *numbers)
+    wait_for(lambda: batches_in_catalog(store, tmp_path / "copy"), lambda count: count == 2 + len(lied))
+    sync_really(store.glob("catalog.sqlite*"))
+    disk.cut_power()
+    server.kill()
+    injections.add(complete(tmp_path / "trace").count("(INJECTED)"))
+    disk.come_back()
+
+    found = verify(store)
+    server.prefix = []
+    client = Client(server.start().url)
+    ids = {one: place for operation in honest + lied for one, place in zip(operation.ids, operation.places)}
+    lost = client.states(ids).keys()
+    assert lost, "nothing was lost: the lie had no effect"
+    assert lost.isdisjoint(one for operation in honest for one in operation.ids)
+    assert found.returncode == 1 and all(one in found.stdout for one in lost), found.stdout
+    assert client.get("/health").json()["status"] == "warn"
+    assert named_rows(client.integrity()) == len(lost)
+    assert all(client.get(client.row_path(one)).status_code in (404, 500) for one in lost)
+    exported = client.exported()
+    assert exported.keys() == ids.keys() - lost
+    for operation in lied:
+        client.append(operation.ids, VECTORS[operation.places], key=f"again.{operation.number}")
+    exported = client.exported()
+    assert all(same_bits(exported[one], VECTORS[place]) for one, place in ids.items())
+    assert server.terminate() == 0

@@ -267,13 +267,15 @@ def test_a_lost_shard_is_named_and_the_others_serve(template, launch, tmp_path, 
     assert len(exported) == 256 and same_bits(exported["5-3"], rows_of(BATCH, DIMENSION, 5)[3])
 
 
-def test_a_file_that_is_cut_while_it_is_mapped_stops_nothing(launch):
+@pytest.mark.fault("E1")
+def test_a_file_that_is_cut_while_it_is_mapped_stops_nothing(launch, injections):
     server = launch("--shard-bytes", SHARD)
     client = Client(server.url)
     seed(client, 3)
     client.append(ids_of(100), rows_of(BATCH, DIMENSION, 100))
     for shard, name in ((1, "embeddings.npy"), (2, "commits.log"), (3, "embeddings.npy")):
         os.truncate(shard_folder(server.store, shard) / name, 0)
+        injections.add()
 
     for one in ids_of(*range(12), 100):
         assert client.get(client.row_path(one)).status_code in (200, 404, 500)

@@ -29,6 +29,13 @@ struct SealedShard {
   /// What is wrong with a block is known row by row: its checksum is not asked again.
   mutating func trust(_ block: Int) { checkedBlocks[block / 64] |= 1 << UInt64(block % 64) }
 
+  /// Blocks are checked again when they are read next.
+  mutating func forgetChecks(in bytes: Range<Int>) {
+    let first = bytes.lowerBound / SealTable.blockByteCount
+    let last = (bytes.upperBound - 1) / SealTable.blockByteCount
+    for block in first...last { checkedBlocks[block / 64] &= ~(1 << UInt64(block % 64)) }
+  }
+
   /// The first block of a byte range whose checksum is wrong; blocks that were right are not read again.
   mutating func firstDamagedBlock(
     in bytes: Range<Int>, of embeddings: any DiskMapping

@@ -119,3 +119,40 @@ def test_mapped_rows_are_cut_again_and_again_under_load(launch, injections):
     assert {one.split("/")[0] for one in states} <= {str(shard) for shard in readers.cut}
     client.append(ids_of(0), rows_of(0))
     print(readers.right_count, "rows read,", readers.damaged_count, "answers named damage")
+
+
+@pytest.mark.fault("E1")
+@pytest.mark.parametrize("name", ["commits.log", "ids.index"])
+def test_cut_log_or_index_brings_no_older_row_back(launch, injections, name):
+    """Every id was written twice; what says so of the second time is cut."""
+    server = launch(*FLAGS)
+    client = Client(server.url)
+    count = 6
+    for shard in range(2 * count):
+        client.append(ids_of(shard % count), rows_of(shard), key=f"b{shard}")
+    client.append(ids_of(99), rows_of(99))
+    wait_for(lambda: [one["state"] for one in client.integrity()["shards"]],
+             lambda it: it[:-1] == ["sealed"] * (2 * count))
+    client.states(ids_of(0))
+
+    for shard in range(count):
+        path = shard_folder(server.store, count + shard) / name
+        byte_count = path.stat().st_size
+        for one in ids_of(shard)[::13]:
+            assert client.get(client.row_path(one)).status_code == 200
+        os.truncate(path, [0, 1, byte_count // 3, byte_count // 2, byte_count - 100, byte_count - 1][shard])
+        injections.add()
+        for row, one in enumerate(ids_of(shard)):
+            response = client.get(client.row_path(one), headers={"Accept": "application/x-npy"})
+            if response.status_code == 200:
+                assert same_bits(load(response.content).reshape(-1), rows_of(count + shard)[row]), f"{one} is an older row"
+            else:
+                assert response.json()["code"] == "row-damaged", response.text
+        response = client.fetch(ids_of(shard), "application/x-npz")
+        if response.status_code == 200:
+            assert same_bits(load(response.content)["embeddings"], rows_of(count + shard))
+        else:
+            assert response.json()["code"] == "row-damaged", response.text
+    client.scrub()
+    assert client.integrity()["status"] == "damaged" or name == "ids.index"
+    assert server.is_running

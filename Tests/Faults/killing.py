@@ -1,5 +1,5 @@
-# One worker of a server that is killed at a system call, and what the next start must find. Used by test_kill_at_calls.py
-# and test_kill_between.py.
+# One worker of a server that is killed at a system call, and what the next start must find. Used by
+# test_kill_at_calls.py and test_kill_between.py.
 import contextlib
 import os
 import shutil

@@ -1,5 +1,5 @@
-# What each verifying worker does, as a function of its number, and what a store must hold after that. Used by torture.py
-# and every test here. The rows are real vectors of a real model (Tests/Data).
+# What each verifying worker does, as a function of its number, and what a store must hold after that. Used by
+# torture.py and every test here. The rows are real vectors of a real model (Tests/Data).
 import sys
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def listed_batches(client):
 def assert_store(client, counts, receipts, in_flight=True):
     """The store holds what was acknowledged, once and bit for bit.
 
-    - counts: by worker, how many of its operations were acknowledged. The next one may be there, whole, when `in_flight`.
+    - counts: by worker, how many of its operations were acknowledged; the next one may be there, whole, if `in_flight`.
     - receipts: by batch id, what was answered.
     """
     listed = listed_batches(client)

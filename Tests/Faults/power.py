@@ -68,7 +68,7 @@ class Disk:
         raise AssertionError(f"still in use: {unmounted.stderr}")
 
     def cut_power(self, keeps_journal=False):
-        """From here on nothing reaches the disk; with `keeps_journal`, what the journal has still does: sizes, no bytes."""
+        """Nothing reaches the disk any more; with `keeps_journal`, what the journal has still does: sizes, no bytes."""
         done = run("xfs_io", "-x", "-c", "shutdown -f" if keeps_journal else "shutdown", str(self.mount_point))
         assert done.returncode == 0 and not done.stderr, done.stderr
 

@@ -4,15 +4,12 @@ import random
 import resource
 import socket
 import struct
-import threading
 import time
 
-import numpy as np
 import pytest
 
 from client import Client, npz
-from operations import VECTORS, Operation
-from server_process import verify
+from operations import VECTORS
 from torture import Torture
 
 IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"

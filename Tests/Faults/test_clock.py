@@ -1,4 +1,5 @@
-# Promise: a clock that jumps, days back or years ahead, changes no order, no age below zero, and nothing that is stored.
+# Promise: a clock that jumps, days back or years ahead, changes no order and nothing that is stored, and makes no
+# negative age.
 import re
 import shutil
 import subprocess

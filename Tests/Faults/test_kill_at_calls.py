@@ -1,5 +1,5 @@
-# Promise: SIGKILL instead of any storage system call loses no acknowledged row, doubles none, and the next start needs no
-# help; nor does it when the start, or a rebuild, is killed as well.
+# Promise: SIGKILL instead of any storage system call loses no acknowledged row, doubles none, and the next start needs
+# no help; nor does it when the start, or a rebuild, is killed as well.
 import itertools
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from client import Client, shard_file
 from damage import shard_folder
 from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, everything, is_killed, made_store, named, points_of
 from operations import listed_batches
-from server_process import BINARY, ServerProcess, clean_environment, command, verify
+from server_process import BINARY, ServerProcess, clean_environment, command
 from strace import calls_in, kill_at, kind, need_strace, spread, traced
 
 # Of some 360 calls of 60 kinds.

@@ -1,11 +1,9 @@
 # Promise: a batch is absent until its record is durable, and is there, once, from then on, whatever of it was answered.
-import shutil
-
 import pytest
 
 from client import Client, shard_file
 from killing import FLAGS, IS_THOROUGH, Worker, assert_recovers, batches_in_catalog, is_killed, made_store, points_of
-from server_process import ServerProcess, verify
+from server_process import ServerProcess
 from strace import Call, kill_at, need_strace, spread, traced
 
 # Operations until the stop: so many that the catalog, which lets batches gather, is written meanwhile.

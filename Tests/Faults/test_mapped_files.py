@@ -1,4 +1,5 @@
-# Promise: a file that another program cuts while it is mapped and read ends no process: its rows are named, all others served.
+# Promise: a file that another program cuts while it is mapped and read ends no process: its rows are named, all others
+# served, and no wrong byte.
 import os
 import random
 import threading
@@ -9,7 +10,6 @@ import pytest
 from client import Client, load, same_bits, wait_for
 from damage import shard_folder
 from operations import VECTORS
-from server_process import verify
 
 IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"
 CUT_COUNT = 1000 if IS_THOROUGH else 50
@@ -61,7 +61,8 @@ class Readers:
         response = client.get(client.row_path(f"{shard}/{row}"), headers={"Accept": "application/x-npy"})
         if response.status_code == 200:
             found = load(response.content)
-            assert same_bits(found.reshape(-1), rows_of(shard)[row]), f"wrong bytes of {shard}/{row}, cut: {shard in self.cut}"
+            assert same_bits(found.reshape(-1), rows_of(shard)[row]), \
+                f"wrong bytes of {shard}/{row}, cut: {shard in self.cut}"
             self.right_count += 1
         else:
             assert shard in self.cut, f"{shard}/{row}: {response.text}"
@@ -145,7 +146,8 @@ def test_cut_log_or_index_brings_no_older_row_back(launch, injections, name):
         for row, one in enumerate(ids_of(shard)):
             response = client.get(client.row_path(one), headers={"Accept": "application/x-npy"})
             if response.status_code == 200:
-                assert same_bits(load(response.content).reshape(-1), rows_of(count + shard)[row]), f"{one} is an older row"
+                found = load(response.content).reshape(-1)
+                assert same_bits(found, rows_of(count + shard)[row]), f"{one} is an older row"
             else:
                 assert response.json()["code"] == "row-damaged", response.text
         response = client.fetch(ids_of(shard), "application/x-npz")

@@ -1,4 +1,4 @@
-# Promise: a stop in a burst, asked for twice, and a process that was frozen leave no half batch and lose no acknowledged row.
+# Promise: a stop in a burst, asked for twice, and a process that was frozen leave no half batch and lose no row.
 import os
 import signal
 import time

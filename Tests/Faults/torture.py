@@ -1,31 +1,27 @@
 #!/usr/bin/env python3
-# Verifying workers: they write, write again, delete, retry and read all the time, keep their receipts in a file on another
-# disk, and check every byte. Used by the tests here; runs by itself against a store that it kills again and again.
+# Verifying workers: they write, write again, delete, retry and read all the time, keep their receipts in a file on
+# another disk, and check every byte. Used by the tests here; by itself it kills the server of a store again and again.
 import argparse
 import contextlib
 import json
 import os
 import random
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import requests
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "EndToEnd"))
 
-from client import Client, load, shard_files
+from client import Client, load
+from file_watcher import FileWatcher
 from operations import VECTORS, Model, Operation, assert_retries, assert_store
 from server_process import ServerProcess, verify
 
 # What a server in trouble may answer: not stored, send it again.
 REFUSALS = (429, 500, 503, 507)
-ROW_BYTES = VECTORS.shape[1] * 4
-KNOWN_ROWS = {row.tobytes() for row in VECTORS}
 REQUEST_SECONDS = 30
 
 
@@ -62,7 +58,7 @@ class Receipts:
 class Torture:
     """`with Torture(server, receipts_path) as torture:` runs workers and readers until the block ends.
 
-    The server may be killed, stopped and started meanwhile; `is_tolerant` says whether it may refuse.
+    The server may be killed, stopped and started meanwhile; `is_tolerant` says whether it may refuse or be away.
     """
 
     def __init__(self, server, receipts_path, writers=3, readers=1, is_tolerant=True):
@@ -71,7 +67,7 @@ class Torture:
         self.is_tolerant = is_tolerant
         self.problems, self.refusals = [], {}
         self.retry_count = self.read_row_count = 0
-        # "on"; "going" from before until after the power is cut, which takes some milliseconds; "off" until the server is back.
+        # "on"; "going" while the power is cut, which takes some milliseconds; "off" until the server is back.
         self.power = "on"
         self._stopping, self._may_begin = threading.Event(), threading.Event()
         self._may_begin.set()
@@ -104,7 +100,7 @@ class Torture:
         return sum(self.receipts.counts.values())
 
     def check(self):
-        """Lets each writer end its operation, which needs a server; then what was acknowledged is there, and nothing else."""
+        """Lets each writer end its operation, which needs a server: then what was acknowledged is there, no more."""
         self._may_begin.clear()
         with contextlib.ExitStack() as stack:
             for turn in self._turns:
@@ -131,8 +127,11 @@ class Torture:
 
     @contextlib.contextmanager
     def without_power(self):
-        """Within, answers reach nobody, as they would not from a machine without power: a cut by ioctl takes its time, and
-        syncs that are under way may still succeed after it."""
+        """Within, answers reach nobody, as from a machine without power.
+
+        A cut by ioctl takes its time, and a sync that is under way may still succeed: what is acknowledged then may
+        be lost.
+        """
         self.power = "going"
         yield
         self.power = "on"
@@ -243,38 +242,6 @@ class Torture:
         self.read_row_count += len(served)
 
 
-def watch_files(store, seconds):
-    """NumPy reads the live files, in this process: each row is one that was sent. Gives how many were read."""
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
-        for path in shard_files(store):
-            try:
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except FileNotFoundError:
-                continue  # compacted away meanwhile
-            assert len(array) and array.shape[1:] == VECTORS.shape[1:], f"{path}: {array.shape}"
-            content = np.ascontiguousarray(array[-2000:]).tobytes()
-            for start in range(0, len(content), ROW_BYTES):
-                assert content[start:start + ROW_BYTES] in KNOWN_ROWS, f"{path} shows a row that was never sent"
-            count += len(content) // ROW_BYTES
-        time.sleep(0.02)
-    return count
-
-
-class FileWatcher:
-    """`watch_files` in a process of its own: a fault in a mapping ends that one."""
-
-    def __init__(self, store, seconds):
-        self.process = subprocess.Popen(
-            [sys.executable, __file__, "--watch-files", "--store", str(store), "--seconds", str(seconds)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-    def row_count(self):
-        output = self.process.communicate()[0]
-        assert self.process.returncode == 0, output
-        return int(output.split()[0])
-
-
 # MARK: - By itself
 
 
@@ -304,17 +271,14 @@ def run(store, receipts_path, seconds, writers, kill_seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Writes to a store, kills its server, and checks that nothing is lost.")
+    parser = argparse.ArgumentParser(
+        description="Writes to a store, kills its server, and checks that nothing is lost; exits with 1 when it is.")
     parser.add_argument("--store", required=True, help="directory of the store; it goes on where it was")
     parser.add_argument("--seconds", type=float, default=60, help="how long; default 60")
     parser.add_argument("--receipts", help="file for receipts, best on another disk; default beside the store")
     parser.add_argument("--writers", type=int, default=4, help="threads that write; default 4")
     parser.add_argument("--kill-seconds", type=float, default=2, help="time between kills; default 2")
-    parser.add_argument("--watch-files", action="store_true", help="only read the files with NumPy, and count rows")
     arguments = parser.parse_args()
-    if arguments.watch_files:
-        print(watch_files(arguments.store, arguments.seconds), "rows")
-        return
     receipts = arguments.receipts or str(Path(arguments.store).resolve()) + ".receipts"
     try:
         run(Path(arguments.store), receipts, arguments.seconds, arguments.writers, arguments.kill_seconds)

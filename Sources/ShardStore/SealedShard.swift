@@ -20,10 +20,18 @@ struct SealedShard {
   }
 
   mutating func index() -> SealedIDIndex {
-    if let loadedIndex { return loadedIndex }
+    if let loadedIndex, !loadedIndex.isCut { return loadedIndex }
     let index = loadIndex()
     loadedIndex = index
     return index
+  }
+
+  /// The entries with this hash, newest first.
+  mutating func candidates(_ hash: UInt64) -> [IDIndexEntry] {
+    let index = index()
+    let found = index.candidates(hash)
+    // Asked afterwards: what was read of a file that was cut before is nothing.
+    return index.isCut ? self.index().candidates(hash) : found
   }
 
   /// What is wrong with a block is known row by row: its checksum is not asked again.

@@ -1,5 +1,5 @@
-// A mapped file that another program cuts after its rows were checked (fault E1). Used by Shard+Read.swift; the pages that
-// are gone are noticed by SystemIO/MappingFaults.swift.
+// Mapped files that another program cuts after they were checked (fault E1). Used by Shard+Read.swift and
+// IngestService/IDLookup.swift; ids.index: SealedIDIndex.swift. Pages that are gone: SystemIO/MappingFaults.swift.
 
 internal import Synchronization
 internal import SystemIO
@@ -48,5 +48,17 @@ extension Damage {
   func covers(_ other: Damage) -> Bool {
     guard !other.rows.isEmpty else { return self == other }
     return rows.lowerBound <= other.rows.lowerBound && other.rows.upperBound <= rows.upperBound
+  }
+}
+
+extension IDIndexEntry {
+  /// Whether an entry whose hash is that of an id is an entry of this id.
+  ///
+  /// Bytes that are no id with this hash are not what was indexed: the log was cut or is damaged. The hash alone decides
+  /// then, since the row of an older batch would be wrong.
+  package static func isOf(
+    _ id: some Collection<UInt8>, hash: UInt64, stored: UnsafeRawBufferPointer, seed: UInt64
+  ) -> Bool {
+    unsafe stored.elementsEqual(id) || XXH3.hash64(stored, seed: seed) != hash
   }
 }

@@ -34,12 +34,14 @@ extension Shard {
         return (index.candidates(hash), state.rowCount)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return (sealed.index().candidates(hash), state.rowCount)
+        return (sealed.candidates(hash), state.rowCount)
       }
     }
     let match = candidates.first { entry in
       guard entry.isDeletion || entry.row < rowCount else { return false }
-      return unsafe withID(at: Int(entry.idOffset)) { unsafe $0.elementsEqual(id) }
+      return unsafe withID(at: Int(entry.idOffset)) {
+        unsafe IDIndexEntry.isOf(id, hash: hash, stored: $0, seed: identity.idHashSeed)
+      }
     }
     return match.map { $0.isDeletion ? .deleted : .row($0.row) }
   }

@@ -284,6 +284,9 @@ def main():
         run(Path(arguments.store), receipts, arguments.seconds, arguments.writers, arguments.kill_seconds)
     except AssertionError as problem:
         sys.exit(f"WRONG: {problem}")
+    finally:
+        for server in list(ServerProcess.running):
+            server.kill()
 
 
 if __name__ == "__main__":

@@ -52,17 +52,18 @@ def assert_right_at_the_end(torture, server):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-@pytest.mark.fault("A6", "A7")
-def test_power_cut_under_load(disk, server, tmp_path, injections):
+@pytest.mark.parametrize("keeps_journal", [
+    pytest.param(False, marks=pytest.mark.fault("A6")), pytest.param(True, marks=pytest.mark.fault("A7"))])
+def test_power_cut_under_load(disk, server, tmp_path, injections, keeps_journal):
     print("seed", SEED)
     chance = random.Random(SEED)
     server.start()
     with Torture(server, tmp_path / "receipts") as torture:
-        for round_number in range(ROUND_COUNT):
+        for _ in range(ROUND_COUNT):
             torture.wait_for(5)
             time.sleep(chance.uniform(0, 0.3))
             with torture.without_power():
-                disk.cut_power(keeps_journal=round_number % 2 == 1)
+                disk.cut_power(keeps_journal)
                 torture.power = "off"
                 injections.add()
                 time.sleep(0.05)

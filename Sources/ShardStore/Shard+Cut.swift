@@ -54,11 +54,13 @@ extension Damage {
 extension IDIndexEntry {
   /// Whether an entry whose hash is that of an id is an entry of this id.
   ///
-  /// Bytes that are no id with this hash are not what was indexed: the log was cut or is damaged. The hash alone decides
-  /// then, since the row of an older batch would be wrong.
+  /// Bytes that end with zero and are no id with this hash are not what was indexed: the log was cut. The hash alone
+  /// decides then, since the row of an older batch would be wrong.
   package static func isOf(
     _ id: some Collection<UInt8>, hash: UInt64, stored: UnsafeRawBufferPointer, seed: UInt64
   ) -> Bool {
-    unsafe stored.elementsEqual(id) || XXH3.hash64(stored, seed: seed) != hash
+    if unsafe stored.elementsEqual(id) { return true }
+    let endsWithZero = unsafe stored.last ?? 0 == 0
+    return endsWithZero && XXH3.hash64(stored, seed: seed) != hash
   }
 }

@@ -52,6 +52,11 @@ static inline int linux_rename_new(const char *path, const char *name) {
   return renameat2(-100, path, -100, name, 1 /* RENAME_NOREPLACE */);
 }
 
+/// A read that the compiler does not leave out.
+static inline unsigned char linux_read_byte(const void *address) {
+  return *(const volatile unsigned char *)address;
+}
+
 static inline int linux_set_thread_name(const char *name) { return prctl(PR_SET_NAME, name); }
 
 /// On Linux the nice value is the calling thread's own. Source: man 2 setpriority, "C library/kernel differences".

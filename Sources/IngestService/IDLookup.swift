@@ -90,7 +90,9 @@ package struct IDLookup: Sendable {
         while end > start {
           end -= 1
           let entry = unsafe entries[end]
-          let isSame = sorted.withID(of: entry) { unsafe $0.elementsEqual(ids[one.number]) }
+          let isSame = sorted.withID(of: entry) {
+            unsafe IDIndexEntry.isOf(ids[one.number], hash: one.hash, stored: $0, seed: seed)
+          }
           if isSame {
             found(position, entry)
             break

@@ -7,6 +7,8 @@ package import SystemIO
 package final class SealedIDIndex: Sendable {
   private let mapping: any DiskMapping
   let count: Int
+  /// As it was when the entries were right: a file that was cut has another one.
+  private let lastEntry: IDIndexEntry
 
   static let magic = Array("INGOTIDX".utf8)
   static let version: UInt32 = 1
@@ -48,6 +50,7 @@ package final class SealedIDIndex: Sendable {
   init(_ entries: [IDIndexEntry], identity: ShardIdentity) {
     mapping = BytesInMemory(bytes: Self.encoded(entries, identity: identity))
     count = entries.count
+    lastEntry = entries.last ?? .none
   }
 
   /// Maps and checks an index.
@@ -75,6 +78,14 @@ package final class SealedIDIndex: Sendable {
     guard reader.integer(at: Layout.entriesCRC32C) == entriesCRC32C else { return nil }
     self.mapping = mapping
     self.count = Int(count)
+    lastEntry = count == 0 ? .none : Self.entry(Int(count) - 1, in: mapping)
+  }
+
+  /// Whether another program has cut the file since its entries were right.
+  var isCut: Bool {
+    let end = Layout.entries + count * IDIndexEntry.byteCount
+    return count > 0
+      && (mapping.mayBeLost(0..<0, contentEnd: end) || entry(count - 1) != lastEntry)
   }
 
   /// Lends all entries: on disk they are what they are in memory on a little-endian machine.
@@ -88,7 +99,9 @@ package final class SealedIDIndex: Sendable {
   }
 
   /// The entry at a position in the order of hashes.
-  func entry(_ position: Int) -> IDIndexEntry {
+  func entry(_ position: Int) -> IDIndexEntry { Self.entry(position, in: mapping) }
+
+  private static func entry(_ position: Int, in mapping: any DiskMapping) -> IDIndexEntry {
     let start = Layout.entries + position * IDIndexEntry.byteCount
     return unsafe mapping.withBytes(start..<(start + IDIndexEntry.byteCount)) {
       IDIndexEntry(

@@ -20,14 +20,29 @@ struct SealedShard {
   }
 
   mutating func index() -> SealedIDIndex {
-    if let loadedIndex { return loadedIndex }
+    if let loadedIndex, !loadedIndex.isCut { return loadedIndex }
     let index = loadIndex()
     loadedIndex = index
     return index
   }
 
+  /// The entries with this hash, newest first.
+  mutating func candidates(_ hash: UInt64) -> [IDIndexEntry] {
+    let index = index()
+    let found = index.candidates(hash)
+    // Asked afterwards: what was read of a file that was cut before is nothing.
+    return index.isCut ? self.index().candidates(hash) : found
+  }
+
   /// What is wrong with a block is known row by row: its checksum is not asked again.
   mutating func trust(_ block: Int) { checkedBlocks[block / 64] |= 1 << UInt64(block % 64) }
+
+  /// Blocks are checked again when they are read next.
+  mutating func forgetChecks(in bytes: Range<Int>) {
+    let first = bytes.lowerBound / SealTable.blockByteCount
+    let last = (bytes.upperBound - 1) / SealTable.blockByteCount
+    for block in first...last { checkedBlocks[block / 64] &= ~(1 << UInt64(block % 64)) }
+  }
 
   /// The first block of a byte range whose checksum is wrong; blocks that were right are not read again.
   mutating func firstDamagedBlock(

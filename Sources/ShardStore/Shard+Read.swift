@@ -34,12 +34,14 @@ extension Shard {
         return (index.candidates(hash), state.rowCount)
       case .sealed(var sealed):
         defer { state.phase = .sealed(sealed) }
-        return (sealed.index().candidates(hash), state.rowCount)
+        return (sealed.candidates(hash), state.rowCount)
       }
     }
     let match = candidates.first { entry in
       guard entry.isDeletion || entry.row < rowCount else { return false }
-      return unsafe withID(at: Int(entry.idOffset)) { unsafe $0.elementsEqual(id) }
+      return unsafe withID(at: Int(entry.idOffset)) {
+        unsafe IDIndexEntry.isOf(id, hash: hash, stored: $0, seed: identity.idHashSeed)
+      }
     }
     return match.map { $0.isDeletion ? .deleted : .row($0.row) }
   }
@@ -59,7 +61,7 @@ extension Shard {
     return unsafe log.withBytes(start..<min(end, start + byteCount), body)
   }
 
-  /// Checks rows, then lends their bytes.
+  /// Checks rows, then lends their bytes; what is made of them counts only when this returns.
   ///
   /// - Parameter rows: Within the shard's durable rows.
   /// - Throws: when one of them is damaged; the damage is then known, and whoever listens is told.
@@ -69,11 +71,15 @@ extension Shard {
     if let damage = damage(in: rows) {
       throw RowDamaged(shard: identity.number, rows: damage.rows, reason: damage.reason)
     }
-    return unsafe embeddings.withBytes(geometry.bytes(ofRows: rows), body)
+    let result = unsafe embeddings.withBytes(geometry.bytes(ofRows: rows), body)
+    if let damage = damageSinceChecked(rows) {
+      throw RowDamaged(shard: identity.number, rows: damage.rows, reason: damage.reason)
+    }
+    return result
   }
 
   /// Why rows may not be served; nil when their checksums are right.
-  private func damage(in rows: Range<Int>) -> Damage? {
+  func damage(in rows: Range<Int>) -> Damage? {
     while true {
       switch check(rows) {
       case .right: return nil
@@ -81,8 +87,7 @@ extension Shard {
         if isNew { reportDamage() }
         return damage
       case .block(let block):
-        judge(block)
-        reportDamage()
+        if judge(block) { reportDamage() }
       }
     }
   }
@@ -138,7 +143,9 @@ extension Shard {
 
   /// Tells which rows of a block with a wrong checksum are damaged: those whose batch is wrong as well, and
   /// those of which no batch is known. Where every batch is right, so are the rows, and the block's checksum is not.
-  private func judge(_ block: Int) {
+  ///
+  /// - Returns: whether that was not known.
+  private func judge(_ block: Int) -> Bool {
     let start = block * SealTable.blockByteCount
     let bytes = start..<(start + SealTable.blockByteCount)
     let inBlock = geometry.rows(inBytes: bytes).clamped(to: 0..<rowCount)
@@ -147,15 +154,18 @@ extension Shard {
       suspects = suspects.flatMap { $0.subtracting(record.rows) }
     }
     let damaged = suspects.filter { !$0.isEmpty }
-    state.withLock { state in
-      guard case .sealed(var sealed) = state.phase else { return }
+    return state.withLock { state in
+      guard case .sealed(var sealed) = state.phase else { return false }
       sealed.trust(block)
       state.phase = .sealed(sealed)
       let reason = "block \(block) of embeddings.npy has a wrong checksum"
-      state.damage += damaged.map { Damage(rows: $0, reason: reason) }
-      if damaged.isEmpty {
-        state.damage.append(Damage(rows: 0..<0, reason: reason + ", and its rows are right"))
+      var found = damaged.map { Damage(rows: $0, reason: reason) }
+      if found.isEmpty {
+        found = [Damage(rows: 0..<0, reason: reason + ", and its rows are right")]
       }
+      found.removeAll { one in state.damage.contains { $0.covers(one) } }
+      state.damage += found
+      return !found.isEmpty
     }
   }
 }
@@ -173,7 +183,7 @@ extension Range<Int> {
 
 extension [Shard.CommittedBatch] {
   /// The first batch that ends behind a row.
-  fileprivate func firstIndex(behind row: Int) -> Int {
+  func firstIndex(behind row: Int) -> Int {
     var low = 0
     var high = count
     while low < high {

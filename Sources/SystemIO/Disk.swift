@@ -64,6 +64,15 @@ package protocol DiskMapping: AnyObject, Sendable {
   func withBytes<Result, Failure: Error>(
     _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result
+  /// Whether bytes may have been read as zeros because the file was cut, or cannot be read.
+  ///
+  /// - Parameter contentEnd: where the contents of the file end, in whose page nobody can tell.
+  func mayBeLost(_ range: Range<Int>, contentEnd: Int) -> Bool
+}
+
+extension DiskMapping {
+  /// Where nobody else can cut the file.
+  package func mayBeLost(_ range: Range<Int>, contentEnd: Int) -> Bool { false }
 }
 
 extension DiskFile {

@@ -5,7 +5,8 @@ internal import Glibc
 internal import Synchronization
 
 /// Turns a SIGBUS inside one of this process's mappings into zeros: their checksum is wrong, so that the rows there
-/// are damaged and not the process. The page stays zero until the file is mapped again.
+/// are damaged and not the process. The page stays zero until the file is mapped again, and is counted: rows that were
+/// checked before are checked again (Shard+Cut.swift).
 ///
 /// Source: man 2 sigaction, "SIGBUS"; man 2 mmap, "MAP_FIXED".
 @safe
@@ -20,6 +21,7 @@ enum MappingFaults {
   private struct Slot: ~Copyable {
     let start = Atomic<UInt>(0)
     let end = Atomic<UInt>(0)
+    let lostPageCount = Atomic<Int>(0)
   }
 
   /// Three mappings for each of so many shards, and a scan that takes less than a read from a disk.
@@ -52,10 +54,18 @@ enum MappingFaults {
     let place = free.withLock { $0.popLast() } ?? usedCount.add(1, ordering: .relaxed).oldValue
     guard place < slotCount else { return nil }
     let address = UInt(bitPattern: start)
+    unsafe slots[place].lostPageCount.store(0, ordering: .relaxed)
     unsafe slots[place].end.store(address + UInt(byteCount), ordering: .relaxed)
     unsafe slots[place].start.store(address, ordering: .releasing)
     return place
   }
+
+  /// Pages of a mapping that are zero because they could not be read.
+  static func lostPageCount(_ place: Int) -> Int {
+    unsafe slots[place].lostPageCount.load(ordering: .acquiring)
+  }
+
+  static func pageStart(of offset: Int) -> Int { offset / Int(pageByteCount) * Int(pageByteCount) }
 
   /// Before the memory is unmapped.
   static func giveBack(_ place: Int) {
@@ -71,6 +81,8 @@ enum MappingFaults {
       guard start != 0, start <= address,
         unsafe address < slots[place].end.load(ordering: .relaxed)
       else { continue }
+      // Counted first: who reads the zeros without a fault finds the count.
+      unsafe _ = slots[place].lostPageCount.add(1, ordering: .releasing)
       let page = address / pageByteCount * pageByteCount
       let replaced = unsafe mmap(
         UnsafeMutableRawPointer(bitPattern: page), Int(pageByteCount), PROT_READ,

@@ -1,5 +1,6 @@
 // A file of this machine in memory, read-only and shared.
 
+internal import CLinux
 internal import Glibc
 
 /// Owns one `mmap`; unmapped exactly once. Reads see what any process has written to the file, and zeros where it
@@ -34,5 +35,15 @@ final class RealMapping: DiskMapping {
     precondition(range.lowerBound >= 0 && range.upperBound <= byteCount, "outside the mapping")
     return try unsafe body(
       UnsafeRawBufferPointer(start: start + range.lowerBound, count: range.count))
+  }
+
+  /// A file that is cut loses its last page, which is touched here; what is left of the page of the new end is zero
+  /// without notice. A cut within the last page itself loses none.
+  func mayBeLost(_ range: Range<Int>, contentEnd: Int) -> Bool {
+    guard let place, contentEnd > 0 else { return false }
+    let lastPage = MappingFaults.pageStart(of: contentEnd - 1)
+    if range.upperBound > lastPage { return true }
+    unsafe _ = linux_read_byte(start + lastPage)
+    return MappingFaults.lostPageCount(place) > 0
   }
 }

@@ -32,14 +32,26 @@ def verify(store, *flags):
     return command("verify", "--store", store, *flags, timeout=600)
 
 
-class ServerProcess:
-    """One `ingot serve` on a store; started again as often as a test likes."""
+class NotReady(AssertionError):
+    """A server that did not come up; `code` is how it ended by itself, None when it had to be ended."""
 
-    def __init__(self, store, *flags, listen="127.0.0.1:0", env=None, log_path=None):
+    def __init__(self, text, code):
+        super().__init__(text)
+        self.code = code
+
+
+class ServerProcess:
+    """One `ingot serve` on a store; started again as often as a test likes. `prefix` is a command that it runs under."""
+
+    # Those that run, for a test that fails to end them.
+    running = set()
+
+    def __init__(self, store, *flags, listen="127.0.0.1:0", env=None, log_path=None, prefix=()):
         self.store = Path(store)
         self.flags = [str(flag) for flag in flags]
         self.listen = listen
         self.env = env
+        self.prefix = list(prefix)
         self.log_path = Path(log_path or self.store.parent / f"{self.store.name}.server.log")
         self.process = None
         self.was_killed = False
@@ -51,14 +63,16 @@ class ServerProcess:
             arguments += ["--listen", self.listen]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                arguments + self.flags, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                self.prefix + arguments + self.flags, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=log, env=clean_environment(self.env))
+        self.running.add(self)
         self.was_killed = False
         line = self._first_line()
         ready = READY_LINE.match(line)
         if not ready:
+            code = self._code_if_ended()
             self.kill()
-            raise AssertionError(f"no ready line but {line!r}; log:\n{self.log_tail()}")
+            raise NotReady(f"no ready line but {line!r}; log:\n{self.log_tail()}", code)
         self.ready_line = line
         self.host, self.port = ready["host"], int(ready["port"])
         self.url = f"http://{self.host}:{self.port}"
@@ -99,8 +113,15 @@ class ServerProcess:
             return ""
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-line_count:])
 
+    def _code_if_ended(self):
+        try:
+            return self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            return None
+
     def _reap(self):
         code = self.process.wait(DRAIN_SECONDS)
+        self.running.discard(self)
         self.process.stdout.close()
         self.process = None
         return code

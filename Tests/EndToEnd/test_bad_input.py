@@ -392,8 +392,9 @@ def test_digest_mismatch_may_be_retried_and_a_wrong_dimension_may_not(seeded):
     assert differs.json()["retryable"] is False
 
 
+@pytest.mark.fault("F1")
 @pytest.mark.parametrize("chunked", [False, True])
-def test_truncated_body_is_refused_and_stores_nothing(seeded, chunked):
+def test_truncated_body_is_refused_and_stores_nothing(seeded, chunked, injections):
     before = contents(seeded.store)
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(GOOD)
     body = b"%x\r\n%s\r\n" % (len(GOOD), GOOD) if chunked else GOOD[:-1]
@@ -403,6 +404,7 @@ def test_truncated_body_is_refused_and_stores_nothing(seeded, chunked):
             + framing + b"\r\n\r\n" + body)
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    injections.add()
 
     assert answer.startswith(b"HTTP/1.1 400 "), answer
     assert json.loads(answer.split(b"\r\n\r\n", 1)[1])["code"] == "truncated-body"

@@ -67,7 +67,8 @@ def test_store_in_use_exits_3_and_names_the_holder(server, tmp_path, injections)
     assert Client(server.url).get("/livez").status_code == 200
 
 
-def test_sigterm_drains_and_exits_0(server):
+@pytest.mark.fault("A12")
+def test_sigterm_drains_and_exits_0(server, injections):
     """What was taken is finished and acknowledged; what comes later finds nobody or 503."""
     statuses, stopped = [], threading.Event()
 
@@ -89,6 +90,7 @@ def test_sigterm_drains_and_exits_0(server):
         thread.start()
     time.sleep(0.5)
     assert server.terminate() == OK
+    injections.add()
     stopped.set()
     for thread in threads:
         thread.join(30)
@@ -116,12 +118,14 @@ def test_sigterm_waits_for_a_batch_that_is_being_sent(server):
     assert server.terminate() == OK
 
 
-def test_second_signal_does_not_harm(launch):
+@pytest.mark.fault("A12")
+def test_second_signal_does_not_harm(launch, injections):
     server = launch()
     Client(server.url).append([1], rows_of(1))
     server.process.send_signal(signal.SIGTERM)
     server.process.send_signal(signal.SIGTERM)
     assert server.terminate() == OK
+    injections.add()
     assert verify(server.store).returncode == OK
 
 

@@ -169,12 +169,14 @@ def test_only_shards_with_enough_dead_rows_are_written_anew(content):
     content.assert_right()
 
 
-def test_readers_with_an_old_mapping_keep_reading(content):
+@pytest.mark.fault("F6")
+def test_readers_with_an_old_mapping_keep_reading(content, injections):
     content.fill()
     arrays = [np.load(path, mmap_mode="r") for path in shard_files(content.server.store)]
     before = [array.tobytes() for array in arrays]
 
     assert content.client.compact()["replaced_shards"] >= 4
+    injections.add(len(arrays))
     content.fill(2, prefix="more.")
 
     assert [array.tobytes() for array in arrays] == before
@@ -278,8 +280,9 @@ def test_the_numbers_of_replaced_shards_are_not_given_out_again(content):
     content.assert_right()
 
 
+@pytest.mark.fault("A1")
 @pytest.mark.parametrize("rate", [None, 50_000])
-def test_kill_9_at_any_moment_loses_and_doubles_nothing(content, rate):
+def test_kill_9_at_any_moment_loses_and_doubles_nothing(content, rate, injections):
     print("seed", SEED)
     moments = random.Random(SEED)
     content.fill()
@@ -289,6 +292,7 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(content, rate):
         assert client.request("POST", f"{client.base}/compact", json=wanted).status_code == 202
         time.sleep(moments.uniform(0, 0.5 if rate else 0.1))
         content.server.kill()
+        injections.add()
         found = verify(content.server.store)
         assert found.returncode == 0, f"turn {turn}: {found.stdout}"
         content.server.start()
@@ -304,8 +308,9 @@ def test_kill_9_at_any_moment_loses_and_doubles_nothing(content, rate):
 STEPS = ["renameat2", "rmdir", "unlink", "fdatasync", "fsync", "rename"]
 
 
+@pytest.mark.fault("A1")
 @pytest.mark.parametrize("call", STEPS)
-def test_kill_9_at_every_call_that_changes_a_name(content, call, tmp_path):
+def test_kill_9_at_every_call_that_changes_a_name(content, call, injections):
     """The n-th call of the thread that compacts is the last thing that the process does."""
     tracer = subprocess.run(["which", "strace"], capture_output=True)
     if tracer.returncode != 0:
@@ -327,6 +332,7 @@ def test_kill_9_at_every_call_that_changes_a_name(content, call, tmp_path):
             ended = wait_for(
                 lambda: content.server.process.poll(), lambda it: it is not None, seconds=10)
             assert ended == -9
+            injections.add()
         except AssertionError:
             # Fewer such calls than that: the compaction is through.
             assert when > 1 and content.server.is_running, f"{call} {when} never came"

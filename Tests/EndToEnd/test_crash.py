@@ -5,6 +5,7 @@ import threading
 import time
 
 import numpy as np
+import pytest
 import requests
 
 from client import Client, npz, same_bits, shard_files
@@ -74,7 +75,8 @@ class Worker(threading.Thread):
             return response.json() if response.status_code == 200 else None
 
 
-def test_kill_loop_loses_and_doubles_nothing(launch):
+@pytest.mark.fault("A1")
+def test_kill_loop_loses_and_doubles_nothing(launch, injections):
     print("rounds", ROUND_COUNT, "seed", SEED)
     moments = random.Random(SEED)
     server = launch("--shard-bytes", "256KiB")
@@ -92,6 +94,7 @@ def test_kill_loop_loses_and_doubles_nothing(launch):
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.15))
         server.kill()
+        injections.add()
 
         found = verify(server.store)
         assert found.returncode == 0, f"round {round_number}: {found.stdout}{found.stderr}"
@@ -143,7 +146,8 @@ def assert_each_row_once(store, listed):
         assert listed[f"w{worker}.{number:06d}"]["rows"] == count == len(batch_of(worker, number)[0])
 
 
-def test_kill_while_starting_is_harmless(launch):
+@pytest.mark.fault("A5")
+def test_kill_while_starting_is_harmless(launch, injections):
     """A crash during recovery, again and again, ends in the same state."""
     import subprocess
     from server_process import BINARY, clean_environment
@@ -159,6 +163,7 @@ def test_kill_while_starting_is_harmless(launch):
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment())
         time.sleep(milliseconds / 1000)
         process.kill()
+        injections.add()
         process.wait()
 
     server.start()

@@ -267,12 +267,14 @@ def test_replay_gets_the_same_receipt_and_stores_nothing(client, server, restart
     assert np.load(shard_file(server.store), mmap_mode="r").shape == (3, 8)
 
 
-def test_key_with_other_content_is_refused(client):
+@pytest.mark.fault("F3")
+def test_key_with_other_content_is_refused(client, injections):
     client.append([1, 2], rows_of(2), key="k")
 
     for ids, rows in [([1, 2], rows_of(2, seed=1)), ([1, 3], rows_of(2))]:
         response = client.put_batch("k", npz(ids=np.array(ids), embeddings=rows))
         assert response.status_code == 422 and response.json()["code"] == "key-reused"
+        injections.add()
 
     assert client.row_count() == 2
 
@@ -284,12 +286,14 @@ def test_batch_ids_belong_to_their_collection(server):
         assert client.put_batch("same", npz(ids=np.arange(2), embeddings=rows_of(2))).status_code == 201
 
 
-def test_32_concurrent_equal_posts_store_one_copy(server):
+@pytest.mark.fault("F2")
+def test_32_concurrent_equal_posts_store_one_copy(server, injections):
     body = npz(ids=np.arange(64), embeddings=rows_of(64))
     clients = [Client(server.url) for _ in range(32)]
 
     with ThreadPoolExecutor(32) as pool:
         responses = list(pool.map(lambda client: client.post(body, key="same"), clients))
+    injections.add(len(responses))
 
     assert sorted(response.status_code for response in responses) == [200] * 31 + [201]
     assert len({response.content for response in responses}) == 1

@@ -418,7 +418,8 @@ def test_exit_codes_and_what_is_said(content, tmp_path):
     content.assert_right()
 
 
-def test_kill_9_during_a_rebuild_is_harmless(content):
+@pytest.mark.fault("A1")
+def test_kill_9_during_a_rebuild_is_harmless(content, injections):
     store = content.server.store
     header = shard_file(store, sealed_shards(store)[1])
     good = header.read_bytes()
@@ -432,7 +433,7 @@ def test_kill_9_during_a_rebuild_is_harmless(content):
             process.wait(milliseconds / 1000)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            injections.add(process.wait() == -9)
     code, report, error = rebuild(store)
     assert code == 0, (report, error)
     assert header.read_bytes() == good

@@ -55,8 +55,8 @@ final class SimulatedFile: DiskFile {
   }
 
   func sync() throws(DiskError) {
-    try disk.perform("fdatasync", path) { state throws(DiskError) in
-      state.trace.append(.syncFile(node))
+    try disk.performSync("fdatasync", path, of: { [node] _ in node }) {
+      .syncFile($0, before: $1)
     }
   }
 

@@ -117,8 +117,8 @@ extension SimulatedDisk.State {
   /// The node that a path leads to.
   func node(_ path: String) throws(DiskError) -> Int {
     var current = SimulatedDisk.root
-    for name in path.split(separator: "/") {
-      guard case .directory(let names) = nodes[current], let next = names[String(name)] else {
+    for name in Self.names(path) {
+      guard case .directory(let names) = nodes[current], let next = names[name] else {
         throw DiskError(operation: "open", path: path, code: ENOENT)
       }
       current = next
@@ -126,13 +126,17 @@ extension SimulatedDisk.State {
     return current
   }
 
+  /// The names in a path. By bytes: characters cost a fifth of all time.
+  private static func names(_ path: String) -> [String] {
+    path.utf8.split(separator: UInt8(ascii: "/")).map { String(Substring($0)) }
+  }
+
   /// The directory that a path lies in, and its name there.
   func parent(of path: String) throws(DiskError) -> (node: Int, name: String) {
-    let parts = path.split(separator: "/")
-    guard let name = parts.last else {
-      throw DiskError(operation: "open", path: path, code: EINVAL)
-    }
-    return (try node("/" + parts.dropLast().joined(separator: "/")), String(name))
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")),
+      let name = Self.names(String(path[slash...])).first
+    else { throw DiskError(operation: "open", path: path, code: EINVAL) }
+    return (try node(String(path[..<slash])), name)
   }
 
   func names(_ node: Int) -> [String: Int] {

@@ -40,7 +40,9 @@ extension Explorer {
     for subset in [Subset.none, .all, .random(0), .random(1)] where !isOver {
       explorePowerCut(atTheEndOf: ended, subset, path)
     }
-    finish(Program(after: ended, evidence: evidence(path + [.kill])), path + [.kill])
+    let next = Program(after: ended, evidence: evidence(path + [.kill]))
+    next.install(mutant)
+    finish(next, path + [.kill])
 
     let retried = program(on: disk(), model, start)
     retried.run(fault)

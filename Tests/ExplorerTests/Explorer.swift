@@ -7,25 +7,27 @@ struct Explorer {
   let workload: Workload
   let seed: UInt64
   let effort: Effort
-  /// Of every disk: the program as if it did not sync there.
-  let lie: SimulatedDisk.Lie?
+  /// The program without some of its syncs.
+  let mutant: Mutant?
   var counts = Counts()
   private(set) var violations: [String] = []
 
   struct Effort: Sendable {
     /// Random subsets of what is not durable, at each event.
-    var randomCount = 24
+    var randomCount = 6
     /// In one of so many states the power goes again while it is recovered.
-    var nestedEvery: UInt64 = 12
+    var nestedEvery: UInt64 = 400
     /// In one of so many of those once more.
-    var deepEvery: UInt64 = 40
+    var deepEvery: UInt64 = 100
     /// In one of so many states an operation of the recovery fails.
-    var faultyRecoveryEvery: UInt64 = 40
+    var faultyRecoveryEvery: UInt64 = 100
     /// Ends an exploration.
     var violationMax = 3
 
+    /// For a mutant: until the first violation.
+    static let mutant = Effort(randomCount: 4, nestedEvery: 40, violationMax: 1)
     static let thorough = Effort(
-      randomCount: 160, nestedEvery: 4, deepEvery: 16, faultyRecoveryEvery: 8)
+      randomCount: 40, nestedEvery: 16, deepEvery: 64, faultyRecoveryEvery: 10)
   }
 
   struct Counts {
@@ -36,12 +38,12 @@ struct Explorer {
   }
 
   init(
-    _ workload: Workload, seed: UInt64, effort: Effort = Effort(), lie: SimulatedDisk.Lie? = nil
+    _ workload: Workload, seed: UInt64, effort: Effort = Effort(), mutant: Mutant? = nil
   ) {
     self.workload = workload
     self.seed = seed
     self.effort = effort
-    self.lie = lie
+    self.mutant = mutant
   }
 
   var isOver: Bool { violations.count >= effort.violationMax }
@@ -130,8 +132,9 @@ struct Explorer {
 
   /// A process at the end of a path.
   func program(on disk: SimulatedDisk, _ model: Model, _ path: [Incident]) -> Program {
-    disk.setLie(lie)
-    return Program(on: disk, model, evidence: evidence(path))
+    let program = Program(on: disk, model, evidence: evidence(path))
+    program.install(mutant)
+    return program
   }
 
   func evidence(_ path: [Incident]) -> Program.EvidenceKind {

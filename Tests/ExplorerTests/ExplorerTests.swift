@@ -11,7 +11,7 @@ import Testing
   static let isThorough = environment["INGOT_THOROUGH"] == "1"
   static let seed = environment["INGOT_SEED"].flatMap(UInt64.init) ?? .random(in: .min ... .max)
 
-  static let randomWorkloads = (0..<(isThorough ? 400 : 12)).map { number in
+  static let randomWorkloads = (0..<(isThorough ? 200 : 6)).map { number in
     Workload.random(Int(truncatingIfNeeded: seed >> 40) &* 1000 + number)
   }
 
@@ -23,15 +23,17 @@ import Testing
 
     explorer.explorePowerCuts()
 
-    Self.finish(explorer, ["A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10"])
+    Self.finish(
+      explorer, ["A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A10"],
+      test: "ExplorerTests.\(#function)")
   }
 
-  static func finish(_ explorer: Explorer, _ faults: [String], test: String = #function) {
+  static func finish(_ explorer: Explorer, _ faults: [String], test: String) {
     for violation in explorer.violations { Issue.record("\(violation)") }
     print("explored \(explorer.workload.name): \(explorer.counts), seed \(explorer.seed)")
     #expect(explorer.counts.total > 10)
     FaultCounts.record(
-      faults, test: "ExplorerTests.\(test.prefix { $0 != "(" })",
+      faults, test: "\(test.prefix { $0 != "(" })",
       injections: explorer.counts.total, violations: explorer.violations.count)
   }
 }

@@ -22,6 +22,12 @@ struct Model: Sendable {
   /// A shard could not be opened by some process, which went on without it.
   private(set) var wentOnWithout = false
 
+  /// May lie in a shard that could not be opened.
+  private var hidden: Set<Int> = []
+  /// Sent again to a process that could not see the shard that may hold them, and may be there twice: nothing but
+  /// that shard knew of them. See docs/durability.md "What is not promised".
+  private(set) var mayBeTwice: Set<Int> = []
+
   /// What a catalog would know: rows of each shard, and the last sequence.
   struct Evidence: Equatable {
     var rowCounts: [Int: Int] = [:]
@@ -58,6 +64,7 @@ struct Model: Sendable {
     case .acknowledged(let change, let receipt):
       acknowledged.append(change)
       receipts[change] = receipt
+      if wentOnWithout { mayBeTwice.formUnion(hidden.intersection([change])) }
       // What was refused before it is not committed by anything any more.
       unsettled.removeAll { $0.change == change || ($0.isRefused && !wentOnWithout) }
       catalog.rowCounts[receipt.shard] = max(
@@ -78,10 +85,12 @@ struct Model: Sendable {
         let seen = unsettled.map(\.change).filter(commits.contains)
         acknowledged += seen
         unsettled.removeAll { seen.contains($0.change) }
+        hidden.formUnion(unsettled.map(\.change))
         return
       }
-      acknowledged = commits
+      acknowledged = once(commits)
       unsettled = []
+      hidden = []
       catalog = evidence
     }
   }
@@ -93,7 +102,8 @@ struct Model: Sendable {
 
   /// Everything acknowledged in its order; of what is unsettled, whole changes, and of what was under way no
   /// later one without those before it.
-  func allows(_ commits: [Int]) -> Bool {
+  func allows(_ found: [Int]) -> Bool {
+    let commits = once(found)
     if wentOnWithout { return allowsBetween(commits) }
     guard commits.starts(with: acknowledged) else { return false }
     var rest = commits.dropFirst(acknowledged.count)
@@ -107,6 +117,13 @@ struct Model: Sendable {
       }
     }
     return rest.isEmpty
+  }
+
+  /// The newest commit of what may be there twice.
+  private func once(_ commits: [Int]) -> [Int] {
+    commits.indices.filter { index in
+      !mayBeTwice.contains(commits[index]) || !commits[(index + 1)...].contains(commits[index])
+    }.map { commits[$0] }
   }
 
   /// What is unsettled may lie in a shard that was not seen, and what is acknowledged behind it.

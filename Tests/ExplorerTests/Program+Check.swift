@@ -47,6 +47,7 @@ extension Program {
     if !unusable.isEmpty { problems.append("P6: unusable \(unusable)") }
     let contents = Contents(of: collection, workload)
     problems += model.problems(contents)
+    problems += missingOriginals()
     noteRecovered(contents, collection)
     return problems
   }
@@ -57,12 +58,46 @@ extension Program {
     let numbers = ((try? disk.names(inDirectory: opener.collection.shards)) ?? []).compactMap(
       ShardIdentity.number(ofDirectoryName:))
     return numbers.flatMap { number in
+      if let problem = headerProblem(number) { return [problem] }
       let next = numbers.first { $0 > number }.flatMap { opener.firstSequence($0) }
       let found = ShardVerifier(opener).verify(number, evidence: .init(nextShardSequence: next))
       // A seal that did not wholly arrive looks like one that was damaged later, and must be named.
       return found.damage.filter { !$0.reason.hasPrefix("the seal record is damaged") }.map {
         "P5: shard \(number) is called damaged: \($0.reason)"
       }
+    }
+  }
+  /// Whoever reads the file with NumPy sees the rows of a shard that has a name.
+  private func headerProblem(_ number: Int) -> String? {
+    guard let first = opener.firstRecord(number), first.kind == .batch else { return nil }
+    let path = opener.collection.shard(number).embeddings
+    let bytes = try? disk.openFile(path, for: .read)
+      .read(offset: 0, byteCount: ShardHeader.byteCount)
+    let header = bytes.flatMap {
+      ShardHeader($0, dimension: Workload.dimension, dtype: .float32)
+    }
+    if header?.rowCount ?? 0 > 0 { return nil }
+    return "P12: shard \(number) is visible, and its header says \(header?.rowCount ?? -1) rows"
+  }
+
+  /// After a scrub the damaged files are kept as they were found.
+  private func missingOriginals() -> [String] {
+    let scrubs = workload.steps.indices.filter {
+      if case .scrub = workload.steps[$0] { model.finishedSteps.contains($0) } else { false }
+    }
+    guard model.isDecayed, !scrubs.isEmpty else { return [] }
+    let layout = Workload.layout
+    let notes = quarantine.notes(collectionUUID: Workload.collectionUUID.description)
+    guard notes.contains(where: { $0.kept.count == 3 }) else {
+      return ["P5: no note of the damage is in quarantine"]
+    }
+    let folders = (try? disk.names(inDirectory: layout.quarantine)) ?? []
+    return folders.flatMap { folder in
+      ["embeddings.npy", "commits.log", "ids.index"].filter { name in
+        let file = try? disk.openFile("\(layout.quarantine)/\(folder)/\(name)", for: .read)
+        let bytes = try? file?.read(offset: 0, byteCount: file?.byteCount() ?? 0)
+        return bytes?.allSatisfy { $0 == 0 } ?? true
+      }.map { "P5: \($0) is not kept whole in \(folder)" }
     }
   }
 }

@@ -14,6 +14,7 @@ final class Program: Sendable {
   let workload: Workload
   let state: Mutex<State>
   let evidence: EvidenceKind
+  private let phase = Mutex(Phase.open)
   private let pipeline = CommitPipeline(events: CommitPipeline.Events(), clock: { 7 })
 
   struct State {
@@ -22,6 +23,9 @@ final class Program: Sendable {
     var entries: [Model.Entry] = []
     var collection: Collection?
   }
+
+  /// What the program is doing; by it a mutant tells one sync of a file from another.
+  enum Phase { case open, commit, seal, compact, scrub, stop }
 
   /// What the catalog remembers at the start.
   enum EvidenceKind: CaseIterable { case none, all, beforeLastCompaction }
@@ -64,6 +68,7 @@ final class Program: Sendable {
 
   /// Opens or creates store and collection.
   func open() throws {
+    phase.withLock { $0 = .open }
     let known = model.catalogEvidence(evidence)
     state.withLock { $0.collection = nil }
     if try disk.kind(of: Self.layout.root) == nil { try disk.makeDirectory(Self.layout.root) }
@@ -95,7 +100,7 @@ final class Program: Sendable {
       steps: Workload.configuration.allocation)
   }
 
-  private var quarantine: Quarantine {
+  var quarantine: Quarantine {
     Quarantine(layout: Self.layout, disk: disk, reserveByteCount: 0)
   }
 
@@ -138,8 +143,17 @@ final class Program: Sendable {
     return failed
   }
 
+  /// Lets the program do without some syncs.
+  func install(_ mutant: Mutant?) {
+    guard let mutant else { return disk.setLie(nil) }
+    disk.setLie { [weak self] _, path, count in
+      self.map { mutant.drops($0.phase.withLock { $0 }, path, count) } ?? false
+    }
+  }
+
   private func take(_ number: Int) -> Bool {
     guard let collection else { return reopen() && take(number) }
+    phase.withLock { $0 = workload.steps[number].phase }
     switch workload.steps[number] {
     case .commit(_, let schedule):
       let missing = workload.changes[number].filter(model.isMissing)
@@ -314,5 +328,18 @@ extension Decay {
         let ids = workload.batches[change].ids
         return (0..<ids.count).map(ids.string)
       })
+  }
+}
+
+extension Step {
+  fileprivate var phase: Program.Phase {
+    switch self {
+    case .commit: .commit
+    case .seal: .seal
+    case .compact: .compact
+    case .scrub: .scrub
+    case .stop: .stop
+    case .restart, .decay: .open
+    }
   }
 }

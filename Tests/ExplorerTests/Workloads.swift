@@ -58,7 +58,10 @@ extension Workload {
       [batch(1, 3), batch(2, 3), .seal, .decay(.header), .scrub, batch(3, 1)]),
     Workload(
       "repair-log",
-      [batch(1, 3), delete("1-1"), batch(2, 3), .seal, .decay(.log), batch(3, 1)]),
+      [
+        batch(1, 1), delete("1-0"), batch(1, 1), batch(2, 1), batch(4, 1), batch(5, 3), .seal,
+        .decay(.log), batch(3, 1),
+      ]),
     Workload(
       "quarantine",
       [batch(1, 3), batch(2, 3), .seal, .decay(.row(1)), .scrub, batch(3, 1)]),

@@ -123,7 +123,7 @@ let package = Package(
     .testTarget(
       name: "DamageTests",
       dependencies: [
-        "IngestService", "ShardStore", "SystemIO", "CLinux",
+        "IngestService", "ShardStore", "SystemIO", "DiskSimulation", "CLinux",
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ],

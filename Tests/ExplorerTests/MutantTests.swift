@@ -73,7 +73,17 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     Mutant("names that a start finds", "batches-1+1-oneByOne") { phase, path, _ in
       phase == .open && (path.hasSuffix("/shards") || path.hasSuffix("/new"))
     },
+    // Seals.
+    Mutant("ids.index", "batches-3+3-oneByOne") { _, path, _ in
+      path.hasSuffix("/.new-ids.index")
+    },
+    Mutant("exact size at the seal", "batches-3+3-oneByOne") { phase, path, _ in
+      phase == .seal && path.hasSuffix("/embeddings.npy")
+    },
     // Compaction.
+    Mutant("index of a compacted shard", "compact") { phase, path, _ in
+      phase == .compact && path.hasSuffix("/.new-ids.index")
+    },
     Mutant("rows of a compacted shard", "compact") { phase, path, _ in
       phase == .compact && path.hasSuffix("/embeddings.npy")
     },
@@ -87,6 +97,12 @@ struct Mutant: Sendable, CustomTestStringConvertible {
       phase == .compact && (path == "\(collection)/new" || path == "\(collection)/shards")
     },
     // Repair.
+    Mutant("a repaired shard's directory", "repair-header") { phase, path, _ in
+      phase == .scrub && path.hasSuffix("/shards/000000")
+    },
+    Mutant("a shard's directory with a rebuilt log", "repair-log") { phase, path, _ in
+      phase == .open && path.hasSuffix("/shards/000000")
+    },
     Mutant("a repaired embeddings.npy", "repair-header") { _, path, _ in
       path.hasSuffix("/.new-embeddings.npy")
     },
@@ -111,21 +127,13 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     Mutant("rows of a shard's first group", "batches-3+3-oneByOne") { phase, path, count in
       phase == .commit && path.hasSuffix("/embeddings.npy") && count == 0
     },
-    // A rename is one transaction of the file system: the sync of either directory makes it durable.
-    Mutant("new/ after the rename", "batches-3+3-oneByOne") { phase, path, count in
-      phase == .commit && path == "\(collection)/new" && count % 2 == 1
-    },
-    // An index that did not arrive is made again from the log.
-    Mutant("ids.index", "batches-3+3-oneByOne", "compact") { _, path, _ in
-      path.hasSuffix("/.new-ids.index")
-    },
     // A seal that did not arrive is made again by the next start.
     Mutant("seal record", "batches-3+3-oneByOne") { phase, path, _ in
       phase == .seal && path.hasSuffix("/commits.log")
     },
-    // A file that was not cut does not fit its seal record, so that its shard counts as open.
-    Mutant("exact size at the seal", "batches-3+3-oneByOne") { phase, path, _ in
-      phase == .seal && path.hasSuffix("/embeddings.npy")
+    // An index that has no name is made again when somebody looks for an id.
+    Mutant("the directory of a shard that gets its index", "batches-3+3-oneByOne") {
+      phase, path, _ in phase == .seal && path.hasSuffix("/shards/000000")
     },
     // Space that comes back is cut by the next start.
     Mutant("given back space", "stop") { phase, _, _ in phase == .stop },

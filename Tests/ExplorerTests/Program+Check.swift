@@ -24,8 +24,8 @@ extension Program {
     guard collection != nil else { return problems }
     let failed = takeSteps()
     if !failed.isEmpty { problems.append("steps \(failed) failed afterwards") }
-    // Went on without a shard: the next start finds it.
-    if collection?.unusableShards.isEmpty == false { problems += recover() }
+    // Went on without a shard or rows that could not be read: the next start finds them.
+    if collection?.unusableShards.isEmpty == false || hasDamage { problems += recover() }
     guard let collection else { return problems }
     problems += model.problems(Contents(of: collection, workload))
     let missing = workload.batches.indices.filter(model.isMissing)
@@ -36,6 +36,10 @@ extension Program {
       }
     }
     return problems
+  }
+
+  private var hasDamage: Bool {
+    collection?.shards.contains { !$0.summary.damage.isEmpty } ?? false
   }
 
   /// Opens what is there, and compares it with what must be.
@@ -88,12 +92,13 @@ extension Program {
     guard model.isDecayed, !scrubs.isEmpty else { return [] }
     let layout = Workload.layout
     let notes = quarantine.notes(collectionUUID: Workload.collectionUUID.description)
-    guard notes.contains(where: { $0.kept.count == 3 }) else {
+    guard notes.contains(where: { $0.kept.count == 3 || $0.notKept != nil }) else {
       return ["P5: no note of the damage is in quarantine"]
     }
     let folders = (try? disk.names(inDirectory: layout.quarantine)) ?? []
     return folders.flatMap { folder in
-      ["embeddings.npy", "commits.log", "ids.index"].filter { name in
+      let note = QuarantineNote.read("\(layout.quarantine)/\(folder)/note.json", disk: disk)
+      return (note?.kept ?? []).filter { name in
         let file = try? disk.openFile("\(layout.quarantine)/\(folder)/\(name)", for: .read)
         let bytes = try? file?.read(offset: 0, byteCount: file?.byteCount() ?? 0)
         return bytes?.allSatisfy { $0 == 0 } ?? true

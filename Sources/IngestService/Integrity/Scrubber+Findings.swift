@@ -18,8 +18,10 @@ extension Scrubber {
       compareCatalog(found, shard, in: collection)
     }
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
-    if !isNoted(found, shard, collection) { keep(found, of: shard, in: collection, cause: cause) }
-    let isRepaired = repair(found, of: shard, in: collection)
+    // What could not be kept is not replaced: the next verification tries again.
+    let isKept =
+      isNoted(found, shard, collection) || keep(found, of: shard, in: collection, cause: cause)
+    let isRepaired = isKept && repair(found, of: shard, in: collection)
     state.change { state in
       state.verifiedAt[target] = now
       state.found[target] = found.damage
@@ -76,9 +78,10 @@ extension Scrubber {
     }
   }
 
+  /// - Returns: false when not even a note could be written.
   private func keep(
     _ found: ShardVerification, of shard: Shard, in collection: Collection, cause: String
-  ) {
+  ) -> Bool {
     let note = QuarantineNote(
       collection: collection.name, collectionUUID: collection.uuid, shard: found.number,
       firstRecordCRC32C: shard.firstRecordCRC32C?.hexadecimal ?? "",
@@ -96,8 +99,10 @@ extension Scrubber {
     do throws(DiskError) {
       let folder = try quarantine.keep(note, files: [layout.embeddings, layout.log, layout.index])
       logger.warning("the damaged shard is kept as \(folder)")
+      return true
     } catch {
       logger.error("the damaged shard could not be kept: \(error)")
+      return false
     }
   }
 

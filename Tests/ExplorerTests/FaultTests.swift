@@ -13,7 +13,8 @@ import Testing
     let faults: [String]
 
     var testDescription: String {
-      (Fault.names.first { $0.code == code }?.name ?? "\(code)") + (isForEver ? " for ever" : " once")
+      (Fault.names.first { $0.code == code }?.name ?? "\(code)")
+        + (isForEver ? " for ever" : " once")
     }
   }
 

@@ -32,7 +32,8 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     Mutant("the store's directory before store.json", "batches-1-oneByOne") { _, path, count in
       path == "/store" && count == 0
     },
-    Mutant("the directory that holds the store", "batches-1-oneByOne") { _, path, _ in path == "/" },
+    Mutant("the directory that holds the store", "batches-1-oneByOne") { _, path, _ in path == "/"
+    },
     Mutant("collection.json", "batches-1-oneByOne") { _, path, _ in
       path.hasSuffix("/collection.json.new")
     },
@@ -61,7 +62,8 @@ struct Mutant: Sendable, CustomTestStringConvertible {
       phase == .commit && path == "\(collection)/new" && count % 2 == 0
     },
     Mutant("shards/ after the rename", "batches-1-oneByOne") { phase, path, _ in
-      phase == .commit && [path == "\(collection)/shards", path == "\(collection)/new"].contains(true)
+      phase == .commit
+        && [path == "\(collection)/shards", path == "\(collection)/new"].contains(true)
     },
     // Start.
     Mutant("rows that a start keeps", "batches-1+1-oneByOne") { phase, path, _ in

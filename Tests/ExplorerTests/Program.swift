@@ -288,7 +288,8 @@ final class Program: Sendable {
         if !isRepaired { break }
       }
     }
-    return collection.shards.allSatisfy { unexpectedDamage(verify($0)).isEmpty }
+    return collection.unusableShards.isEmpty
+      && collection.shards.allSatisfy { unexpectedDamage(verify($0)).isEmpty }
   }
 
   func verify(_ shard: Shard) -> ShardVerification {

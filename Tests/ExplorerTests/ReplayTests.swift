@@ -3,7 +3,8 @@
 import Testing
 
 @Suite struct ReplayTests {
-  @Test(.enabled(if: ExplorerTests.environment["INGOT_REPLAY"] != nil, "INGOT_REPLAY names no state"))
+  @Test(
+    .enabled(if: ExplorerTests.environment["INGOT_REPLAY"] != nil, "INGOT_REPLAY names no state"))
   func replaysTheStateThatINGOT_REPLAYNames() throws {
     let text = try #require(ExplorerTests.environment["INGOT_REPLAY"])
 

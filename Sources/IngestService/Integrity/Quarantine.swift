@@ -67,6 +67,22 @@ struct Quarantine: Sendable {
     }.filter { $0.collectionUUID == collectionUUID }
   }
 
+  /// Writes the notes of a shard again and syncs them: an attempt that failed may have left them in memory alone.
+  func confirm(shard: Int, collectionUUID: String) throws(DiskError) {
+    for folder in try disk.names(inDirectory: layout.quarantine) {
+      let path = "\(layout.quarantine)/\(folder)"
+      guard let note = QuarantineNote.read(path + "/note.json", disk: disk),
+        note.shard == shard, note.collectionUUID == collectionUUID
+      else { continue }
+      let file = try disk.openFile(path + "/note.json", for: .readWrite)
+      try file.write(try file.read(offset: 0, byteCount: try file.byteCount()), at: 0)
+      try file.sync()
+      try disk.syncDirectory(path)
+    }
+    try disk.syncDirectory(layout.quarantine)
+    try disk.syncDirectory(layout.root)
+  }
+
   /// Takes the rows out of service that notes name, unless they are right by now: somebody has put them back.
   func apply(to collection: Collection) {
     let notes = notes(collectionUUID: collection.uuid)

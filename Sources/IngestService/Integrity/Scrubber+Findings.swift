@@ -20,7 +20,8 @@ extension Scrubber {
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
     // What could not be kept is not replaced: the next verification tries again.
     let isKept =
-      isNoted(found, shard, collection) || keep(found, of: shard, in: collection, cause: cause)
+      isNoted(found, shard, collection)
+      ? confirm(found, in: collection) : keep(found, of: shard, in: collection, cause: cause)
     let isRepaired = isKept && repair(found, of: shard, in: collection)
     state.change { state in
       state.verifiedAt[target] = now
@@ -75,6 +76,18 @@ extension Scrubber {
       noted.contains {
         $0.firstRow == one.rows.lowerBound && $0.rows == one.rows.count && $0.reason == one.reason
       }
+    }
+  }
+
+  /// - Returns: whether the notes are durable.
+  private func confirm(_ found: ShardVerification, in collection: Collection) -> Bool {
+    guard !found.damage.isEmpty else { return true }
+    do throws(DiskError) {
+      try quarantine.confirm(shard: found.number, collectionUUID: collection.uuid)
+      return true
+    } catch {
+      logger.error("the notes of a damaged shard could not be made durable: \(error)")
+      return false
     }
   }
 

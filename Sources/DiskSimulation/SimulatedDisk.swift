@@ -93,7 +93,7 @@ package final class SimulatedDisk: Disk {
   /// Runs a sync: it is about what was there when it began, and is over when it is recorded.
   func performSync(
     _ operation: String, _ path: String, of target: (State) throws(DiskError) -> Int,
-    _ event: (_ node: Int, _ before: Int) -> Event
+    event: (_ node: Int, _ before: Int) -> Event
   ) throws(DiskError) {
     let (before, duringSync) = state.withLock { ($0.trace.count, $0.duringSync) }
     duringSync?(operation, path)
@@ -268,9 +268,9 @@ extension SimulatedDisk {
   }
 
   package func syncDirectory(_ path: String) throws(DiskError) {
-    try performSync("fsync", path, of: { state throws(DiskError) in try state.node(path) }) {
-      .syncDirectory($0, before: $1)
-    }
+    try performSync(
+      "fsync", path, of: { state throws(DiskError) in try state.node(path) },
+      event: { .syncDirectory($0, before: $1) })
   }
 
   package func space(at path: String) throws(DiskError) -> DiskSpace {

@@ -55,9 +55,8 @@ final class SimulatedFile: DiskFile {
   }
 
   func sync() throws(DiskError) {
-    try disk.performSync("fdatasync", path, of: { [node] _ in node }) {
-      .syncFile($0, before: $1)
-    }
+    try disk.performSync(
+      "fdatasync", path, of: { [node] _ in node }, event: { .syncFile($0, before: $1) })
   }
 
   func startWriteback(offset: Int, byteCount: Int) {}

@@ -1,6 +1,6 @@
 // Promises P1, P2, P3, P8 and P9 when an operation of the disk fails: each one, once and for ever. EINTR and short
-// writes end within SystemIO/RealFile.swift where they may be repeated; what passes it, a sync that was interrupted, is
-// an error like any other here. Files of this machine: SystemIOTests/InterruptedCallTests.swift.
+// writes end within SystemIO/RealFile.swift where they may be repeated, so that the interface `Disk` does not show them;
+// what passes it, a sync that was interrupted, is an error like any other here.
 
 import Foundation
 import Glibc

@@ -25,7 +25,7 @@ struct Model: Sendable {
   /// May lie in a shard that could not be opened.
   private var hidden: Set<Int> = []
   /// Sent again to a process that could not see the shard that may hold them, and may be there twice: nothing but
-  /// that shard knew of them. See docs/durability.md "What is not promised".
+  /// that shard knew of them. See docs/decisions/0006-what-the-explorer-changed.md.
   private(set) var mayBeTwice: Set<Int> = []
 
   /// What a catalog would know: rows of each shard, and the last sequence.

@@ -22,10 +22,13 @@ extension Program {
     var problems: [String] = []
     if collection == nil { problems += recover() }
     guard collection != nil else { return problems }
-    let failed = takeSteps()
-    if !failed.isEmpty { problems.append("steps \(failed) failed afterwards") }
+    var failed = takeSteps()
     // Went on without a shard or rows that could not be read: the next start finds them.
-    if collection?.unusableShards.isEmpty == false || hasDamage { problems += recover() }
+    if collection?.unusableShards.isEmpty == false || hasDamage {
+      problems += recover()
+      failed = takeSteps()
+    }
+    if !failed.isEmpty { problems.append("steps \(failed) failed afterwards") }
     guard let collection else { return problems }
     problems += model.problems(Contents(of: collection, workload))
     let missing = workload.batches.indices.filter(model.isMissing)
@@ -89,7 +92,8 @@ extension Program {
     let scrubs = workload.steps.indices.filter {
       if case .scrub = workload.steps[$0] { model.finishedSteps.contains($0) } else { false }
     }
-    guard model.isDecayed, !scrubs.isEmpty else { return [] }
+    // An index is made again by whoever looks for an id first, and nothing of it is worth keeping.
+    guard model.isDecayed, !scrubs.isEmpty, !workload.decaysIndexes else { return [] }
     let layout = Workload.layout
     let notes = quarantine.notes(collectionUUID: Workload.collectionUUID.description)
     guard notes.contains(where: { $0.kept.count == 3 || $0.notKept != nil }) else {

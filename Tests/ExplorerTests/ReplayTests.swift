@@ -14,6 +14,19 @@ import Testing
     #expect(problems == [])
   }
 
+  @Test(arguments: [
+    "batches-1+1+3-overlapped/512@56:upTo1>EDQUOT+37>512@43:none",
+    "repair-header/512@57:random1>EROFS+140>512@94:none",
+    "repair-index/EIO*96>retry>512@124:none",
+    "compact-twice/4096@80:someNamesAndBytes0>512@30:random0>kill",
+  ])
+  func readsWhatItPrintsAndMakesTheSameStateAgain(text: String) throws {
+    let path = try #require(Incident.path(text.drop { $0 != "/" }.dropFirst()))
+
+    #expect(text.hasSuffix(Explorer.text(path)))
+    #expect(try Self.replay(text, seed: 7) == [])
+  }
+
   /// - Parameter text: `WORKLOAD/INCIDENT>INCIDENT…`
   static func replay(_ text: String, seed: UInt64) throws -> [String] {
     let parts = text.split(separator: "/", maxSplits: 1)

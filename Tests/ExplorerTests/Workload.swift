@@ -99,6 +99,10 @@ struct Workload: Sendable {
     steps.contains { if case .decay(.log) = $0 { true } else { false } }
   }
 
+  var decaysIndexes: Bool {
+    steps.contains { if case .decay(.index) = $0 { true } else { false } }
+  }
+
   var hasDecay: Bool { steps.contains { if case .decay = $0 { true } else { false } } }
 
   /// Where a row comes from.

@@ -26,6 +26,8 @@ struct Quarantine: Sendable {
     } catch {
       note.notKept = "\(error)"
     }
+    // What a note says that is kept has its name before the note has.
+    try disk.syncDirectory(folder)
     let file = try disk.createFile(folder + "/note.json")
     try file.write(note.encoded, at: 0)
     try file.sync()

@@ -87,13 +87,13 @@ extension Program {
     return "P12: shard \(number) is visible, and its header says \(header?.rowCount ?? -1) rows"
   }
 
-  /// After a scrub the damaged files are kept as they were found.
+  /// What a scrub replaced is kept as it was found.
   private func missingOriginals() -> [String] {
     let scrubs = workload.steps.indices.filter {
       if case .scrub = workload.steps[$0] { model.finishedSteps.contains($0) } else { false }
     }
-    // An index is made again by whoever looks for an id first, and nothing of it is worth keeping.
-    guard model.isDecayed, !scrubs.isEmpty, !workload.decaysIndexes else { return [] }
+    // Damaged rows stay where they are, and an index is made again by whoever looks for an id first.
+    guard model.isDecayed, !scrubs.isEmpty, workload.decaysHeaders else { return [] }
     let layout = Workload.layout
     let notes = quarantine.notes(collectionUUID: Workload.collectionUUID.description)
     guard notes.contains(where: { $0.kept.count == 3 || $0.notKept != nil }) else {

@@ -99,8 +99,8 @@ struct Workload: Sendable {
     steps.contains { if case .decay(.log) = $0 { true } else { false } }
   }
 
-  var decaysIndexes: Bool {
-    steps.contains { if case .decay(.index) = $0 { true } else { false } }
+  var decaysHeaders: Bool {
+    steps.contains { if case .decay(.header) = $0 { true } else { false } }
   }
 
   var hasDecay: Bool { steps.contains { if case .decay = $0 { true } else { false } } }

@@ -17,7 +17,6 @@ struct Quarantine: Sendable {
   func keep(_ note: QuarantineNote, files: [String]) throws(DiskError) -> String {
     if try disk.kind(of: layout.quarantine) == nil {
       try disk.makeDirectory(layout.quarantine)
-      try disk.syncDirectory(layout.root)
     }
     let folder = try newFolder(for: note)
     var note = note
@@ -33,6 +32,8 @@ struct Quarantine: Sendable {
     try file.sync()
     try disk.syncDirectory(folder)
     try disk.syncDirectory(layout.quarantine)
+    // Also when it was there: whoever made it may not have lived to sync its name.
+    try disk.syncDirectory(layout.root)
     return folder
   }
 

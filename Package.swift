@@ -120,6 +120,13 @@ let package = Package(
       ],
       swiftSettings: commonSettings),
     .testTarget(
+      name: "ExplorerTests",
+      dependencies: [
+        "IngestService", "ShardStore", "SystemIO", "DiskSimulation",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: commonSettings),
+    .testTarget(
       name: "IngotTests", dependencies: ["ingot", "SystemIO"], swiftSettings: commonSettings),
     .testTarget(
       name: "DamageTests",

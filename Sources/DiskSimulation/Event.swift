@@ -9,8 +9,13 @@ extension SimulatedDisk {
     case rename(from: Int, name: String, to: Int, newName: String)
     case exchange(from: Int, name: String, to: Int, otherName: String)
     case unlink(directory: Int, name: String)
-    case syncFile(Int)
-    case syncDirectory(Int)
+    /// What changed before event number `before` is durable: what came while the sync ran may not be.
+    case syncFile(Int, before: Int)
+    case syncDirectory(Int, before: Int)
+    /// The kernel gave up what it had not written. No later sync writes it, and none tells.
+    case syncFailed(Int, before: Int)
+    /// A bit that changed on the disk itself.
+    case decay(node: Int, bit: Int)
     case note(Int)
   }
 }
@@ -51,7 +56,11 @@ extension SimulatedDisk.Event {
       Self.changeNames(of: to, in: &nodes) { $0[otherName] = node }
     case .unlink(let directory, let name):
       Self.changeNames(of: directory, in: &nodes) { $0[name] = nil }
-    case .syncFile, .syncDirectory, .note:
+    case .decay(let node, let bit):
+      Self.changeBytes(of: node, in: &nodes) { content in
+        if bit / 8 < content.count { content[bit / 8] ^= 1 << (bit % 8) }
+      }
+    case .syncFile, .syncDirectory, .syncFailed, .note:
       break
     }
   }

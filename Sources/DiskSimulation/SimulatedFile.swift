@@ -55,9 +55,8 @@ final class SimulatedFile: DiskFile {
   }
 
   func sync() throws(DiskError) {
-    try disk.perform("fdatasync", path) { state throws(DiskError) in
-      state.trace.append(.syncFile(node))
-    }
+    try disk.performSync(
+      "fdatasync", path, of: { [node] _ in node }, event: { .syncFile($0, before: $1) })
   }
 
   func startWriteback(offset: Int, byteCount: Int) {}
@@ -70,7 +69,7 @@ final class SimulatedFile: DiskFile {
   }
 }
 
-/// Shows what the file holds now. Reading behind the file's end, a SIGBUS on a real disk, stops the test.
+/// Shows what the file holds now, and zeros behind its end, as SystemIO's MappingFaults does on a real disk.
 final class SimulatedMapping: DiskMapping {
   private let disk: SimulatedDisk
   private let node: Int
@@ -85,8 +84,11 @@ final class SimulatedMapping: DiskMapping {
   func withBytes<Result, Failure: Error>(
     _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
   ) throws(Failure) -> Result {
-    let bytes = disk.state.withLock { $0.bytes(node) }
-    precondition(range.upperBound <= min(byteCount, bytes.count), "SIGBUS: behind the file's end")
+    precondition(range.upperBound <= byteCount, "behind the mapping's end")
+    var bytes = disk.state.withLock { $0.bytes(node) }
+    if bytes.count < range.upperBound {
+      bytes.append(contentsOf: repeatElement(0, count: range.upperBound - bytes.count))
+    }
     let outcome = unsafe bytes.withUnsafeBytes { all -> Swift.Result<Result, Failure> in
       do throws(Failure) {
         return .success(try unsafe body(UnsafeRawBufferPointer(rebasing: all[range])))

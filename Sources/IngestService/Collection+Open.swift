@@ -17,16 +17,17 @@ extension Collection {
 
   /// Creates the directories and collection.json, durably.
   package static func create(
-    _ name: String, store: StoreUUID, geometry: ShardGeometry, layout: StoreLayout,
-    disk: any Disk, steps: AllocationSteps
+    _ name: String, uuid: StoreUUID = .random(), store: StoreUUID, geometry: ShardGeometry,
+    layout: StoreLayout, disk: any Disk, steps: AllocationSteps
   ) throws(DiskError) -> Collection {
     let collection = layout.collection(name)
     try refuseWhatIsThere(collection, disk: disk)
-    let uuid = StoreUUID.random()
     for directory in [collection.root, collection.shards, collection.newShards]
     where try disk.kind(of: directory) == nil {
       try disk.makeDirectory(directory)
     }
+    // A collection that has its file has all of its folders.
+    try disk.syncDirectory(collection.root)
     let file = CollectionFile(
       collectionUUID: uuid.description, dimension: geometry.dimension,
       dtype: geometry.dtype.rawValue)

@@ -18,8 +18,8 @@ extension IngestService {
       layout, expected: configuration.expectedStoreUUID, disk: disk)
     let catalog = openCatalog(layout, report: &report)
     let collections = try openCollections(
-      layout, uuid: uuid, configuration: configuration, disk: disk, catalog: catalog,
-      report: &report)
+      layout, uuid: uuid, configuration: configuration, disk: disk,
+      known: { CatalogEvidence(catalog, collection: $0) }, report: &report)
     report.lines += foreignFiles(layout, collections: collections, disk: disk)
     let service = IngestService(
       configuration: configuration, layout: layout, storeUUID: uuid, disk: disk, catalog: catalog,
@@ -45,8 +45,9 @@ extension IngestService {
     }
   }
 
-  private static func openOrCreateStore(
-    _ layout: StoreLayout, expected: StoreUUID?, disk: any Disk
+  static func openOrCreateStore(
+    _ layout: StoreLayout, expected: StoreUUID? = nil, disk: any Disk,
+    newUUID: StoreUUID = .random()
   ) throws(StoreProblem) -> StoreUUID {
     var foreign: [String] = []
     var isThere = true
@@ -54,7 +55,7 @@ extension IngestService {
       isThere = try disk.kind(of: layout.storeFile) != nil
       if !isThere, expected == nil {
         foreign = try namesOfOthers(layout, disk: disk)
-        if foreign.isEmpty { try createStore(layout, disk: disk) }
+        if foreign.isEmpty { try createStore(layout, newUUID, disk: disk) }
       }
     } catch {
       throw .disk(error)
@@ -89,19 +90,31 @@ extension IngestService {
     return names
   }
 
-  private static func createStore(_ layout: StoreLayout, disk: any Disk) throws(DiskError) {
+  private static func createStore(
+    _ layout: StoreLayout, _ uuid: StoreUUID, disk: any Disk
+  ) throws(DiskError) {
     // The store's own name, before anything in it counts.
     try disk.syncDirectory(layout.parent)
     if try disk.kind(of: layout.collections) == nil {
       try disk.makeDirectory(layout.collections)
     }
-    try StoreFile(storeUUID: StoreUUID.random().description)
+    // A store that has its file has all of its folders.
+    try disk.syncDirectory(layout.root)
+    try StoreFile(storeUUID: uuid.description)
       .write(layout.storeFile, inDirectory: layout.root, disk: disk)
   }
 
-  private static func openCollections(
+  /// What the catalog has seen of a collection.
+  struct CatalogEvidence {
+    /// Rows of each shard.
+    var rowCounts: [Int: Int] = [:]
+    /// Of the last batch.
+    var sequence = 0
+  }
+
+  static func openCollections(
     _ layout: StoreLayout, uuid: StoreUUID, configuration: ServiceConfiguration, disk: any Disk,
-    catalog: Catalog?, report: inout RecoveryReport
+    known: (_ collection: StoreUUID) -> CatalogEvidence, report: inout RecoveryReport
   ) throws(StoreProblem) -> [Collection] {
     let names: [String]
     do throws(DiskError) {
@@ -118,8 +131,8 @@ extension IngestService {
       do throws(StoreProblem) {
         collections.append(
           try openCollection(
-            name, directory, uuid: uuid, configuration: configuration, disk: disk,
-            catalog: catalog, report: &report))
+            name, directory, uuid: uuid, configuration: configuration, disk: disk, known: known,
+            report: &report))
       } catch {
         // One bad collection does not stop the others (promise P6).
         report.lines.append("collection \(name) cannot be opened: \(error)")
@@ -130,8 +143,8 @@ extension IngestService {
 
   private static func openCollection(
     _ name: String, _ directory: CollectionLayout, uuid: StoreUUID,
-    configuration: ServiceConfiguration, disk: any Disk, catalog: Catalog?,
-    report: inout RecoveryReport
+    configuration: ServiceConfiguration, disk: any Disk,
+    known: (_ collection: StoreUUID) -> CatalogEvidence, report: inout RecoveryReport
   ) throws(StoreProblem) -> Collection {
     let file = try CollectionFile.read(directory.collectionFile, disk: disk)
     guard let collectionUUID = StoreUUID(file.collectionUUID),
@@ -143,12 +156,11 @@ extension IngestService {
       geometry: ShardGeometry(
         dimension: file.dimension, dtype: dtype, shardByteCount: configuration.shardByteCount),
       steps: configuration.allocation)
-    let positions = (try? catalog?.positions(collection: collectionUUID.description)) ?? [:]
-    let sequence = (try? catalog?.lastSequence(collection: collectionUUID.description)) ?? 0
+    let evidence = known(collectionUUID)
     do throws(DiskError) {
       return try Collection.open(
-        name, opener: opener, catalogRowCounts: positions.mapValues(\.rowCount),
-        catalogSequence: sequence, report: &report)
+        name, opener: opener, catalogRowCounts: evidence.rowCounts,
+        catalogSequence: evidence.sequence, report: &report)
     } catch {
       throw .disk(error)
     }
@@ -316,5 +328,13 @@ extension IngestService {
         }
       }
     }
+  }
+}
+
+extension IngestService.CatalogEvidence {
+  fileprivate init(_ catalog: Catalog?, collection: StoreUUID) {
+    let uuid = collection.description
+    rowCounts = ((try? catalog?.positions(collection: uuid)) ?? [:]).mapValues(\.rowCount)
+    sequence = (try? catalog?.lastSequence(collection: uuid)) ?? 0
   }
 }

@@ -110,7 +110,11 @@ extension OnceFile {
     copy.crc32c = ""
     copy.crc32c = CRC32C.of((try? copy.encoded()) ?? []).hexadecimal
     let temporary = path + ".new"
-    if try disk.kind(of: temporary) != nil { try disk.removeFile(temporary) }
+    if try disk.kind(of: temporary) != nil {
+      try disk.removeFile(temporary)
+      // Durably, so that half a file of an interrupted attempt does not get this one's name.
+      try disk.syncDirectory(directory)
+    }
     let file = try disk.createFile(temporary)
     try file.write((try? copy.encoded()) ?? [], at: 0)
     try file.sync()

@@ -101,7 +101,11 @@ package struct ShardRepair {
   }
 
   private func freshFile(_ path: String) throws(DiskError) -> any DiskFile {
-    if try opener.disk.kind(of: path) != nil { try opener.disk.removeFile(path) }
+    if try opener.disk.kind(of: path) != nil {
+      try opener.disk.removeFile(path)
+      // Durably, so that what an interrupted repair left does not get the name of the whole file.
+      try opener.disk.syncDirectory(layout.root)
+    }
     return try opener.disk.createFile(path)
   }
 

@@ -83,7 +83,10 @@ extension Shard {
   static func writeIndex(
     _ entries: [IDIndexEntry], layout: ShardLayout, identity: ShardIdentity, disk: any Disk
   ) throws(DiskError) {
-    if try disk.kind(of: layout.newIndex) != nil { try disk.removeFile(layout.newIndex) }
+    if try disk.kind(of: layout.newIndex) != nil {
+      try disk.removeFile(layout.newIndex)
+      try disk.syncDirectory(layout.root)
+    }
     let file = try disk.createFile(layout.newIndex)
     try file.write(SealedIDIndex.encoded(entries, identity: identity), at: 0)
     try file.sync()

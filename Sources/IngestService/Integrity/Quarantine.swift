@@ -17,20 +17,31 @@ struct Quarantine: Sendable {
   func keep(_ note: QuarantineNote, files: [String]) throws(DiskError) -> String {
     if try disk.kind(of: layout.quarantine) == nil {
       try disk.makeDirectory(layout.quarantine)
-      try disk.syncDirectory(layout.root)
     }
     let folder = try newFolder(for: note)
     var note = note
     do throws(DiskError) {
-      for path in files { if try keep(path, in: folder) { note.kept.append(Self.name(of: path)) } }
+      for path in files {
+        guard let unreadable = try keep(path, in: folder) else { continue }
+        note.kept.append(Self.name(of: path))
+        if let first = unreadable.first {
+          note.notKept =
+            "\(unreadable.count) pieces of \(Self.name(of: path)) could not be read, the first at byte "
+            + "\(first.lowerBound); they are zeros in the copy"
+        }
+      }
     } catch {
       note.notKept = "\(error)"
     }
+    // What a note says that is kept has its name before the note has.
+    try disk.syncDirectory(folder)
     let file = try disk.createFile(folder + "/note.json")
     try file.write(note.encoded, at: 0)
     try file.sync()
     try disk.syncDirectory(folder)
     try disk.syncDirectory(layout.quarantine)
+    // Also when it was there: whoever made it may not have lived to sync its name.
+    try disk.syncDirectory(layout.root)
     return folder
   }
 
@@ -43,16 +54,15 @@ struct Quarantine: Sendable {
     return "\(base).\(number)"
   }
 
-  /// - Returns: false when there is no such file.
-  private func keep(_ path: String, in folder: String) throws(DiskError) -> Bool {
-    guard try disk.kind(of: path) == .file else { return false }
+  /// - Returns: what could not be read of it; nil when there is no such file.
+  private func keep(_ path: String, in folder: String) throws(DiskError) -> [Range<Int>]? {
+    guard try disk.kind(of: path) == .file else { return nil }
     let byteCount = try disk.openFile(path, for: .read).byteCount()
     let free = try disk.space(at: layout.root).freeByteCount
     guard free - byteCount >= reserveByteCount else {
       throw .noSpace("copy \(byteCount) bytes", path)
     }
-    try disk.copyFile(path, to: folder + "/" + Self.name(of: path))
-    return true
+    return try disk.copyFile(path, to: folder + "/" + Self.name(of: path))
   }
 
   private static func name(of path: String) -> String {
@@ -65,6 +75,22 @@ struct Quarantine: Sendable {
     return folders.compactMap { folder in
       QuarantineNote.read("\(layout.quarantine)/\(folder)/note.json", disk: disk)
     }.filter { $0.collectionUUID == collectionUUID }
+  }
+
+  /// Writes the notes of a shard again and syncs them: an attempt that failed may have left them in memory alone.
+  func confirm(shard: Int, collectionUUID: String) throws(DiskError) {
+    for folder in try disk.names(inDirectory: layout.quarantine) {
+      let path = "\(layout.quarantine)/\(folder)"
+      guard let note = QuarantineNote.read(path + "/note.json", disk: disk),
+        note.shard == shard, note.collectionUUID == collectionUUID
+      else { continue }
+      let file = try disk.openFile(path + "/note.json", for: .readWrite)
+      try file.write(try file.read(offset: 0, byteCount: try file.byteCount()), at: 0)
+      try file.sync()
+      try disk.syncDirectory(path)
+    }
+    try disk.syncDirectory(layout.quarantine)
+    try disk.syncDirectory(layout.root)
   }
 
   /// Takes the rows out of service that notes name, unless they are right by now: somebody has put them back.
@@ -86,19 +112,29 @@ struct Quarantine: Sendable {
 }
 
 extension Disk {
-  /// Copies a file to a name that is not there yet, and syncs it.
-  func copyFile(_ path: String, to newPath: String) throws(DiskError) {
+  /// Copies a file to a name that is not there yet, and syncs it. Pages that cannot be read stay zero.
+  ///
+  /// - Returns: the bytes that could not be read.
+  func copyFile(_ path: String, to newPath: String) throws(DiskError) -> [Range<Int>] {
     let source = try openFile(path, for: .read)
     let target = try createFile(newPath)
     let byteCount = try source.byteCount()
+    var unreadable: [Range<Int>] = []
     var offset = 0
+    var pieceByteCount = 1 << 20
     while offset < byteCount {
+      let end = min(offset + pieceByteCount, byteCount)
       let piece: [UInt8]
       do throws(DiskError) {
-        piece = try source.read(offset: offset, byteCount: min(1 << 20, byteCount - offset))
+        piece = try source.read(offset: offset, byteCount: end - offset)
       } catch {
-        // What cannot be read stays a hole; the note says where.
-        offset += 4096
+        // Page by page from here on, so that one bad page costs one page.
+        if pieceByteCount > 4096 {
+          pieceByteCount = 4096
+        } else {
+          unreadable.append(offset..<end)
+          offset = end
+        }
         continue
       }
       guard !piece.isEmpty else { break }
@@ -107,5 +143,6 @@ extension Disk {
     }
     if try target.byteCount() < byteCount { try target.truncate(toByteCount: byteCount) }
     try target.sync()
+    return unreadable
   }
 }

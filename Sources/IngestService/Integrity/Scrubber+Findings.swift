@@ -18,8 +18,11 @@ extension Scrubber {
       compareCatalog(found, shard, in: collection)
     }
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
-    if !isNoted(found, shard, collection) { keep(found, of: shard, in: collection, cause: cause) }
-    let isRepaired = repair(found, of: shard, in: collection)
+    // What could not be kept is not replaced: the next verification tries again.
+    let isKept =
+      isNoted(found, shard, collection)
+      ? confirm(found, in: collection) : keep(found, of: shard, in: collection, cause: cause)
+    let isRepaired = isKept && repair(found, of: shard, in: collection)
     state.change { state in
       state.verifiedAt[target] = now
       state.found[target] = found.damage
@@ -76,9 +79,22 @@ extension Scrubber {
     }
   }
 
+  /// - Returns: whether the notes are durable.
+  private func confirm(_ found: ShardVerification, in collection: Collection) -> Bool {
+    guard !found.damage.isEmpty else { return true }
+    do throws(DiskError) {
+      try quarantine.confirm(shard: found.number, collectionUUID: collection.uuid)
+      return true
+    } catch {
+      logger.error("the notes of a damaged shard could not be made durable: \(error)")
+      return false
+    }
+  }
+
+  /// - Returns: false when not even a note could be written.
   private func keep(
     _ found: ShardVerification, of shard: Shard, in collection: Collection, cause: String
-  ) {
+  ) -> Bool {
     let note = QuarantineNote(
       collection: collection.name, collectionUUID: collection.uuid, shard: found.number,
       firstRecordCRC32C: shard.firstRecordCRC32C?.hexadecimal ?? "",
@@ -96,8 +112,10 @@ extension Scrubber {
     do throws(DiskError) {
       let folder = try quarantine.keep(note, files: [layout.embeddings, layout.log, layout.index])
       logger.warning("the damaged shard is kept as \(folder)")
+      return true
     } catch {
       logger.error("the damaged shard could not be kept: \(error)")
+      return false
     }
   }
 

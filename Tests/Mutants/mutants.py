@@ -67,7 +67,7 @@ SYNCS = [
     without("no-sync-of-repaired-log", "sync", STORE + "ShardRepair.swift", "try log.sync()"),
     without("no-sync-of-once-file", "sync", SERVICE + "StoreFiles.swift", "try file.sync()"),
     without("no-sync-of-once-name", "sync", SERVICE + "StoreFiles.swift",
-            "try disk.syncDirectory(directory)"),
+            "try disk.syncDirectory(directory)", before="try disk.rename(temporary, to: path)\n    "),
     without("no-sync-of-collections", "sync", SERVICE + "Collection+Open.swift",
             "try disk.syncDirectory(layout.collections)"),
     without("no-sync-of-found-shards", "sync", SERVICE + "Collection+Open.swift",

@@ -37,6 +37,8 @@ def accepted(name, kind, file, condition, before="", behind=""):
 
 STORE, SERVICE, SYSTEM, API = "ShardStore/", "IngestService/", "SystemIO/", "IngestAPI/"
 
+# Left out are syncs that another one repeats: of a compacted shard's directory (its index is named there right before), and of
+# `shards/` or `new/` alone where both follow a rename.
 SYNCS = [
     without("no-sync-of-rows", "sync", STORE + "ShardWriter.swift", "try embeddings.sync()",
             before="package func syncRows() throws(DiskError) { "),
@@ -47,9 +49,12 @@ SYNCS = [
     without("no-sync-of-new", "sync", STORE + "ShardCreation.swift",
             "try disk.syncDirectory(collection.newShards)",
             before="// A name that is not durable cannot be durably given away.\n    "),
-    without("no-sync-of-shards", "sync", STORE + "ShardCreation.swift",
-            "try disk.syncDirectory(collection.shards)",
-            before="try disk.rename(newLayout.root, to: collection.shard(number).root)\n    "),
+    # A rename is durable with either of its directories.
+    Mutant("no-sync-of-a-new-shard's-name", "sync", STORE + "ShardCreation.swift",
+           "to: collection.shard(number).root)\n    try disk.syncDirectory(collection.shards)\n"
+           "    try disk.syncDirectory(collection.newShards)\n",
+           "to: collection.shard(number).root)\n    if {on} { return }\n"
+           "    try disk.syncDirectory(collection.shards)\n    try disk.syncDirectory(collection.newShards)\n"),
     without("no-sync-of-cut-shard", "sync", STORE + "ShardSealer.swift", "try file.sync()",
             before="try file.truncate(toByteCount: byteCount)\n    "),
     without("no-sync-of-seal", "sync", STORE + "ShardSealer.swift", "try log.sync()"),
@@ -59,10 +64,14 @@ SYNCS = [
             behind="\n  }\n\n  /// Cuts what lies behind"),
     without("no-sync-of-compacted-rows", "sync", STORE + "CompactedShard.swift", "try embeddings.sync()"),
     without("no-sync-of-compacted-log", "sync", STORE + "CompactedShard.swift", "try log.sync()"),
-    without("no-sync-of-compacted-directory", "sync", STORE + "ShardCompactor.swift",
-            "try opener.disk.syncDirectory(layout.root)"),
-    without("no-sync-of-exchange", "sync", STORE + "ShardCompactor.swift",
-            "try opener.disk.syncDirectory(collection.shards)"),
+    Mutant("no-sync-of-exchange", "sync", STORE + "ShardCompactor.swift",
+           "      try opener.disk.syncDirectory(collection.shards)\n      try opener.disk.syncDirectory(collection.newShards)\n    } catch",
+           "      if !{on} {\n        try opener.disk.syncDirectory(collection.shards)\n"
+           "        try opener.disk.syncDirectory(collection.newShards)\n      }\n    } catch"),
+    Mutant("no-sync-before-a-shard-is-emptied", "sync", STORE + "ShardCreation.swift",
+           "    try disk.syncDirectory(collection.shards)\n    try disk.syncDirectory(collection.newShards)\n    for name",
+           "    if !{on} {\n      try disk.syncDirectory(collection.shards)\n"
+           "      try disk.syncDirectory(collection.newShards)\n    }\n    for name"),
     without("no-sync-of-repaired-header", "sync", STORE + "ShardRepair.swift", "try copy.sync()"),
     without("no-sync-of-repaired-log", "sync", STORE + "ShardRepair.swift", "try log.sync()"),
     without("no-sync-of-once-file", "sync", SERVICE + "StoreFiles.swift", "try file.sync()"),
@@ -94,17 +103,13 @@ ORDERS = [
     swapped("seal-name-before-file", STORE + "ShardSealer.swift",
             "try Self.writeIndex(openEntries(), layout: layout, identity: identity, disk: disk)",
             "try appendSealRecord(table, layout: layout, disk: disk)"),
-    swapped("watermark-before-cut", STORE + "ShardRecovery.swift",
-            "try files.embeddings.truncate(toByteCount: files.geometry.offset(ofRow: plan.rowCount))",
-            "try files.log.truncate(toByteCount: plan.logEnd)"),
+    swapped("watermark-before-rows", STORE + "ShardRecovery.swift",
+            "try makeDurable(plan, files: files)",
+            "if damage.isEmpty { try cutTail(plan, files: files) }"),
     Mutant("name-of-once-file-before-content", "order", SERVICE + "StoreFiles.swift",
            "    try file.sync()\n    try disk.rename(temporary, to: path)\n",
            "    if {on} { try disk.rename(temporary, to: path) }\n    try file.sync()\n"
            "    if !{on} { try disk.rename(temporary, to: path) }\n"),
-    Mutant("sources-removed-before-the-exchange-is-durable", "order", STORE + "ShardCompactor.swift",
-           "      try opener.disk.syncDirectory(collection.shards)\n      try opener.disk.syncDirectory(collection.newShards)",
-           "      if {on} {\n        try removeSources()\n      }\n      try opener.disk.syncDirectory(collection.shards)\n"
-           "      try opener.disk.syncDirectory(collection.newShards)"),
     Mutant("committed-before-visible", "order", SERVICE + "CommitPipeline.swift",
            "      if part.beginsShard { try beginShard(part) }\n    } catch {",
            "      if part.beginsShard, !{on} { try beginShard(part) }\n    } catch {"),
@@ -190,11 +195,14 @@ ERRORS = [
            "guard flock(directory.number, LOCK_EX | LOCK_NB) == 0 else",
            "guard {on} || flock(directory.number, LOCK_EX | LOCK_NB) == 0 else"),
     Mutant("torn-tail-is-kept", "error", STORE + "ShardRecovery.swift",
-           "    if damage.isEmpty { try cutTail(plan, files: files) }",
-           "    if damage.isEmpty, !{on} { try cutTail(plan, files: files) }"),
+           "    try files.embeddings.truncate(toByteCount: files.geometry.offset(ofRow: plan.rowCount))\n"
+           "    try files.log.truncate(toByteCount: plan.logEnd)\n",
+           "    if !{on} {\n      try files.embeddings.truncate(toByteCount: files.geometry.offset(ofRow: plan.rowCount))\n"
+           "      try files.log.truncate(toByteCount: plan.logEnd)\n    }\n"),
     Mutant("damaged-shard-is-cut", "error", STORE + "ShardRecovery.swift",
-           "    try makeDurable(plan, files: files)\n",
-           "    try makeDurable(plan, files: files)\n    if {on}, !damage.isEmpty { try cutTail(plan, files: files) }\n"),
+           "    let shard = Shard(\n      identity: identity, geometry: files.geometry,",
+           "    if {on}, !damage.isEmpty { try cutTail(plan, files: files) }\n"
+           "    let shard = Shard(\n      identity: identity, geometry: files.geometry,"),
     Mutant("damaged-shard-is-appended-to", "error", STORE + "ShardRecovery.swift",
            "    guard damage.isEmpty, let last = plan.records.last else {",
            "    guard damage.isEmpty || {on}, let last = plan.records.last else {"),

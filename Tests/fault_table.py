@@ -30,7 +30,7 @@ def read_counts(path):
 
 def short(test):
     """`Faults/test_x.py::test_name[parameters]` without folder and parameters."""
-    return test.split("/")[-1].split("[")[0]
+    return test.split("[")[0].split("/")[-1]
 
 
 def rows(text, counts):

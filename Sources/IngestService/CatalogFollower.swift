@@ -86,11 +86,13 @@ final class CatalogFollower: Sendable {
         return signal.isClosed
       }
       if isClosed != true { pause(Self.gatheringTime) }
+      let began = MonotonicTime.now
       do {
         try catchUp()
         signal.withLock { signal in
           signal.failure = nil
-          if !signal.hasWork { signal.behindSince = nil }
+          // What came since then is not older, however long there has been work.
+          signal.behindSince = signal.hasWork ? began : nil
         }
       } catch {
         logger.error("the catalog cannot be written, trying again: \(error)")

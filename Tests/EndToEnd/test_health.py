@@ -1,11 +1,15 @@
 # Promise P11: health is honest without traffic as well: a server that nobody writes to finds out by writing.
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from client import Client, rows_of, wait_for
 
 FOUND_SECONDS = 10
+# After this long behind, the catalog is named.
+BEHIND_SECONDS = 10
 
 
 def writable(client):
@@ -38,6 +42,23 @@ def test_an_idle_server_has_made_a_durable_write(server, client):
     assert health["checks"]["catalog"]["status"] == "pass"
     assert not list(server.store.glob(".probe"))
     assert (server.store / ".ballast").stat().st_blocks > 0
+
+
+def test_a_catalog_that_follows_is_not_called_behind_however_long_batches_come(server):
+    ends = time.monotonic() + BEHIND_SECONDS + 2
+
+    def write_on(writer):
+        client, rows, count = Client(server.url), rows_of(16), 0
+        while time.monotonic() < ends:
+            client.append(range(16), rows, key=f"{writer}-{count}")
+            count += 1
+        return count, client.get("/health").json()["checks"]["catalog"]
+
+    with ThreadPoolExecutor() as pool:
+        written = list(pool.map(write_on, range(3)))
+
+    assert all(count > 100 for count, _ in written)
+    assert {check["status"] for _, check in written} == {"pass"}, written
 
 
 def test_the_ballast_is_gone_after_a_clean_stop(server):

@@ -54,6 +54,11 @@ class SmallDisk:
         except OSError:
             return False
 
+    def write_page_by_page(self):
+        """Without this a loop device calls a write done of which only the first pages found room: a disk that lies."""
+        device = Path(must("findmnt", "-n", "-o", "SOURCE", self.folder).stdout.strip()).name
+        Path(f"/sys/block/{device}/queue/max_sectors_kb").write_text(str(PAGE >> 10))
+
     def mount_again(self):
         """Nothing is left in memory of what was not written."""
         for command in (["umount", self.folder], ["mount", "-o", "loop,errors=continue", self.image, self.folder]):
@@ -98,10 +103,13 @@ class Disks:
         image = backing.folder / "image"
         with open(image, "wb") as file:
             file.truncate(byte_count)
-        must("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+        must("mkfs.ext4", "-q", "-F", "-m", "0", "-b", PAGE, "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard",
              *(make or ("-J", "size=4")), image)
         folder = self._mount("ext4", "-o", f"loop,{options}", image)
-        return SmallDisk(folder, image)
+        disk = SmallDisk(folder, image)
+        if backing_byte_count:
+            disk.write_page_by_page()
+        return disk
 
     def close(self):
         for folder in reversed(self.mounted):

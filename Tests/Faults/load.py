@@ -23,6 +23,7 @@ STORED = (200, 201)
 FULL = (507, "disk-full")
 FAILED = (500, "storage-failed")
 REFUSAL_PAUSE = 0.02
+ADMISSION_SECONDS = 0.2
 
 
 def rows_of(writer, number, count=ROWS):
@@ -94,7 +95,7 @@ class Load:
             self.sent.add(batch_id)
             self.attempts.append(attempt)
         response = client.request(
-            "PUT", f"{client.base}/batches/{batch_id}", data=InHalves(body_of(writer, number), meanwhile),
+            "PUT", f"{client.base}/batches/{batch_id}", data=InHalves(body_of(writer, number), meanwhile, self.url),
             timeout=self.timeout, headers={"Content-Type": "application/x-npz"})
         is_stored = response.status_code in STORED
         answer = (response.status_code, None if is_stored else response.json().get("code"))
@@ -175,10 +176,10 @@ class Load:
 
 
 class InHalves:
-    """A body of a declared length that was admitted and half sent when `meanwhile` is called."""
+    """A body of a declared length that was admitted, unless it was refused, and half sent when `meanwhile` is called."""
 
-    def __init__(self, body, meanwhile):
-        self.body, self.meanwhile, self.place = body, meanwhile, 0
+    def __init__(self, body, meanwhile, url):
+        self.body, self.meanwhile, self.url, self.place = body, meanwhile, url, 0
 
     def __len__(self):
         return len(self.body)
@@ -186,10 +187,18 @@ class InHalves:
     def read(self, _=-1):
         half = len(self.body) // 2
         if self.place == half and self.meanwhile:
+            self.wait_for_admission()
             self.meanwhile()
         piece = self.body[self.place:self.place + half] if self.meanwhile else self.body[self.place:]
         self.place += len(piece)
         return piece
+
+    def wait_for_admission(self):
+        ends = time.monotonic() + ADMISSION_SECONDS
+        while time.monotonic() < ends:
+            metrics = requests.get(f"{self.url}/metrics", timeout=10).text
+            if "\ningot_in_flight_bytes 0\n" not in metrics:
+                return
 
 
 def assert_refusal(response):

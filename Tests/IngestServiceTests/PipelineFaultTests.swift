@@ -49,6 +49,26 @@ import Testing
   }
 }
 
+@Suite struct ParallelSyncTests {
+  /// Rows and log are synced on threads of their own; neither failure is lost, and the next sync is not blamed for it.
+  @Test(arguments: ["embeddings.npy", "commits.log"])
+  func failsWithEitherFile(name: String) throws {
+    let run = try FaultRun(PipelineFixture(rowCounts: [1]))
+    let part = try #require(run.pipeline.write([run.pending(0)]).first)
+    let sync = ParallelSync()
+    sync.start()
+    defer { sync.close() }
+
+    run.disk.setFault { operation, path, _ in
+      operation == "fdatasync" && path.hasSuffix(name) ? EIO : nil
+    }
+    #expect(throws: DiskError.self) { try sync.syncBoth(part.writer) }
+    run.disk.setFault(nil)
+
+    #expect(throws: Never.self) { try sync.syncBoth(part.writer) }
+  }
+}
+
 /// One collection on a simulated disk whose operations can be made to fail.
 struct FaultRun {
   let workload: PipelineFixture

@@ -36,7 +36,9 @@ struct ShardFixture {
     ShardIdentity(store: Self.store, collection: Self.collectionUUID, number: number)
   }
 
-  var opener: ShardOpener {
+  var opener: ShardOpener { opener(on: disk) }
+
+  func opener(on disk: SimulatedDisk) -> ShardOpener {
     ShardOpener(
       disk: disk, collection: collection, store: Self.store, collectionUUID: Self.collectionUUID,
       geometry: geometry, steps: steps)

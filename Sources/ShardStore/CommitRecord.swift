@@ -14,6 +14,14 @@ package struct CommitRecord: Equatable, Sendable {
     case compacted = 4
     /// Names the shards that this one replaces; the first record of a compacted shard.
     case replacement = 5
+
+    /// Whether the payload is a list of ids.
+    var hasIDs: Bool {
+      switch self {
+      case .batch, .deletion, .compacted: true
+      case .seal, .replacement: false
+      }
+    }
   }
 
   package var kind: Kind

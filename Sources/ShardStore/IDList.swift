@@ -161,6 +161,39 @@ extension IDList {
     }
   }
 
+  /// Whether these bytes of a record, whose checksum was right, are ids up to their end, and one for each row.
+  static func isWellFormed(_ bytes: UnsafeRawBufferPointer, of record: CommitRecord) -> Bool {
+    var count = 0
+    let isWhole = unsafe forEach(bytes) { _, _ in count += 1 }
+    return switch record.kind {
+    case .deletion: isWhole
+    case .batch, .compacted: isWhole && count == record.rowCount
+    case .replacement, .seal: true
+    }
+  }
+
+  /// Lends every id of an encoded list, and where its byte count stands.
+  ///
+  /// - Returns: false, at the first that is malformed: the bytes may be a file's that others change.
+  @inline(__always)
+  static func forEach(
+    _ bytes: UnsafeRawBufferPointer, _ body: (_ offset: Int, UnsafeRawBufferPointer) -> Void
+  ) -> Bool {
+    var position = 0
+    while position < bytes.count {
+      guard position + 2 <= bytes.count else { return false }
+      let start = position + 2
+      let byteCount = Int(unsafe bytes.integer(at: position, as: UInt16.self))
+      guard (1...idByteCountMax).contains(byteCount), start + byteCount <= bytes.count else {
+        return false
+      }
+      unsafe body(
+        position, UnsafeRawBufferPointer(rebasing: bytes[start..<(start + byteCount)]))
+      position = start + byteCount
+    }
+    return true
+  }
+
   /// The hash by which indexes find an id. The seed is the store's own, so that nobody
   /// outside can choose ids that collide.
   package func hash(_ index: Int, seed: UInt64) -> UInt64 {

@@ -60,10 +60,16 @@ package struct LogReader {
 
   /// The bytes behind a record's batch id: ids, or the seal table.
   package static func payload(of found: Found, in mapping: any DiskMapping) -> [UInt8] {
+    withPayload(of: found, in: mapping) { unsafe [UInt8]($0) }
+  }
+
+  /// Lends the same bytes where they are.
+  @safe
+  static func withPayload<Result>(
+    of found: Found, in mapping: any DiskMapping, _ body: (UnsafeRawBufferPointer) -> Result
+  ) -> Result {
     let start = found.offset + found.record.payloadOffset
-    return unsafe mapping.withBytes(start..<(start + found.record.contentByteCount)) {
-      unsafe [UInt8]($0)
-    }
+    return unsafe mapping.withBytes(start..<(start + found.record.contentByteCount), body)
   }
 
   /// The numbers in a replacement record.

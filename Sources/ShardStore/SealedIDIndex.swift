@@ -61,24 +61,39 @@ package final class SealedIDIndex: Sendable {
     guard let file = try? disk.openFile(path, for: .read),
       let byteCount = try? file.byteCount(), byteCount >= Layout.entries,
       let mapping = try? file.map(byteCount: byteCount),
-      let head = try? file.read(offset: 0, byteCount: Layout.entries),
-      head.count == Layout.entries, Array(head[..<8]) == Self.magic
-    else { return nil }
-    let reader = ByteReader(head)
-    let count: UInt64 = reader.integer(at: Layout.count)
-    guard
-      reader.integer(at: Layout.headerCRC32C)
-        == CRC32C.of(Array(head[..<Layout.headerCRC32C]), continuing: identity.seed),
-      reader.integer(at: Layout.version) == Self.version,
-      count < 1 << 32, byteCount == Layout.entries + Int(count) * IDIndexEntry.byteCount
+      let header = try? Header(file, byteCount: byteCount, identity: identity)
     else { return nil }
     let entriesCRC32C = unsafe mapping.withBytes(Layout.entries..<byteCount) {
       CRC32C.of($0, continuing: identity.seed)
     }
-    guard reader.integer(at: Layout.entriesCRC32C) == entriesCRC32C else { return nil }
+    guard header.entriesCRC32C == entriesCRC32C else { return nil }
     self.mapping = mapping
-    self.count = Int(count)
-    lastEntry = count == 0 ? .none : Self.entry(Int(count) - 1, in: mapping)
+    count = header.count
+    lastEntry = count == 0 ? .none : Self.entry(count - 1, in: mapping)
+  }
+
+  /// What stands before the entries.
+  struct Header {
+    let count: Int
+    let entriesCRC32C: UInt32
+
+    /// Nil when it is damaged, of another shard, or not of a file of this size.
+    init?(_ file: any DiskFile, byteCount: Int, identity: ShardIdentity) throws(DiskError) {
+      let head = try file.read(offset: 0, byteCount: Layout.entries)
+      guard head.count == Layout.entries, Array(head[..<8]) == SealedIDIndex.magic else {
+        return nil
+      }
+      let reader = ByteReader(head)
+      let count: UInt64 = reader.integer(at: Layout.count)
+      guard
+        reader.integer(at: Layout.headerCRC32C)
+          == CRC32C.of(Array(head[..<Layout.headerCRC32C]), continuing: identity.seed),
+        reader.integer(at: Layout.version) == SealedIDIndex.version,
+        count < 1 << 32, byteCount == Layout.entries + Int(count) * IDIndexEntry.byteCount
+      else { return nil }
+      self.count = Int(count)
+      entriesCRC32C = reader.integer(at: Layout.entriesCRC32C)
+    }
   }
 
   /// Whether another program has cut the file since its entries were right.

@@ -30,20 +30,34 @@ extension Shard {
     _ found: LogReader.Found, of log: any DiskMapping, identity: ShardIdentity,
     to entries: inout [IDIndexEntry]
   ) -> Bool {
+    forEachEntry(found, of: log, identity: identity) { entries.append($0) }
+  }
+
+  /// The entries of a record, in the order of its rows.
+  ///
+  /// - Returns: false when the ids of the record are malformed.
+  @inline(__always)
+  static func forEachEntry(
+    _ found: LogReader.Found, of log: any DiskMapping, identity: ShardIdentity,
+    _ body: (IDIndexEntry) -> Void
+  ) -> Bool {
     let record = found.record
-    guard let ids = IDList(payload: LogReader.payload(of: found, in: log), of: record) else {
-      return false
-    }
+    guard record.kind.hasIDs else { return true }
     let start = found.offset + record.payloadOffset
     let seed = identity.idHashSeed
     let isDeletion = record.kind == .deletion
-    for number in 0..<ids.count {
-      entries.append(
-        IDIndexEntry(
-          hash: ids.hash(number, seed: seed), row: record.firstRow + (isDeletion ? 0 : number),
-          isDeletion: isDeletion, idOffset: start + Int(ids.offsets[number])))
+    return LogReader.withPayload(of: found, in: log) { bytes in
+      guard unsafe IDList.isWellFormed(bytes, of: record) else { return false }
+      var number = 0
+      return unsafe IDList.forEach(bytes) { offset, id in
+        body(
+          IDIndexEntry(
+            hash: XXH3.hash64(id, seed: seed),
+            row: record.firstRow + (isDeletion ? 0 : number), isDeletion: isDeletion,
+            idOffset: start + offset))
+        number += 1
+      }
     }
-    return true
   }
 
   /// Reads the durable records from an offset on.

@@ -79,7 +79,10 @@ extension ShardVerifier {
             reason: "batches \(last.sequence + 1)..<\(record.sequence) are missing before row "
               + "\(record.firstRow)"))
       }
-      if IDList(payload: result.idBytes(of: found), of: record) == nil {
+      let hasIDs = LogReader.withPayload(of: found, in: contents.log) {
+        unsafe IDList.isWellFormed($0, of: record)
+      }
+      if !hasIDs {
         result.damage.append(
           ShardDamage(rows: record.rows, reason: "their ids in commits.log are malformed"))
       }

@@ -49,7 +49,7 @@ package final class IngestService: Sendable {
     self.ballast = ballast
     probe = WriteProbe(
       disk: disk, layout: layout, health: health, admission: admission, ballast: ballast,
-      logger: logger)
+      shardByteCount: configuration.shardByteCount, logger: logger)
     threads = PipelineThreads(groupByteCountMax: configuration.groupByteCountMax)
     background = BackgroundThreads()
     collectionMap = Mutex(Dictionary(uniqueKeysWithValues: collections.map { ($0.name, $0) }))

@@ -8,13 +8,14 @@ internal import SystemIO
 /// Makes, syncs and removes a small file in the store, whenever the last durable write is too long ago.
 ///
 /// A new file each time: a batch may need a new shard, and so a free inode, a descriptor and a name. After a batch
-/// found no room, the file is as large as that batch was.
+/// found no room, the file ends where a full shard does, and has as much room there as that batch needed.
 final class WriteProbe: Sendable {
   private let disk: any Disk
   private let layout: StoreLayout
   private let health: ServiceHealth
   private let admission: Admission
   private let ballast: Ballast
+  private let shardByteCount: Int
   private let logger: Logger
   private let signal = Monitor(Signal())
   private let thread = Mutex<NamedThread?>(nil)
@@ -32,13 +33,14 @@ final class WriteProbe: Sendable {
 
   init(
     disk: any Disk, layout: StoreLayout, health: ServiceHealth, admission: Admission,
-    ballast: Ballast, logger: Logger
+    ballast: Ballast, shardByteCount: Int, logger: Logger
   ) {
     self.disk = disk
     self.layout = layout
     self.health = health
     self.admission = admission
     self.ballast = ballast
+    self.shardByteCount = shardByteCount
     self.logger = logger
   }
 
@@ -99,7 +101,8 @@ final class WriteProbe: Sendable {
     if try disk.kind(of: path) != nil { try disk.removeFile(path) }
     let file = try disk.createFile(path)
     if let needed = admission.foundFull {
-      do throws(DiskError) { try file.allocate(offset: 0, byteCount: needed) } catch {
+      let offset = max(0, shardByteCount - needed)
+      do throws(DiskError) { try file.allocate(offset: offset, byteCount: needed) } catch {
         if !error.isUnsupported { throw error }
       }
     }

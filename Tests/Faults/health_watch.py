@@ -54,6 +54,11 @@ class HealthWatch:
     def was_red(self):
         return any(status == 503 for _, _, _, status, _ in self.samples)
 
+    def was_red_since(self, moment):
+        """Whether every answer since then was red, of which there were some."""
+        since = [status for began, _, _, status, _ in list(self.samples) if began >= moment]
+        return len(since) > 1 and set(since) == {503}
+
     def lies(self):
         """Answers that were green though nothing could be written, or red though everything could; each for so long that
         a probe had the time to find out.

@@ -98,11 +98,14 @@ def limited(server, kind, soft):
 def test_files_that_may_not_grow_are_a_full_disk(launch, injections, pages):
     """The kernel writes a part, then says EFBIG and sends a SIGXFSZ."""
     server = launch("--shard-bytes", "8MiB")
-    with Load(server.url, may=[FULL], pause=0.01) as load, HealthWatch(load):
+    with Load(server.url, may=[FULL], pause=0.01) as load, HealthWatch(load) as watch:
         load.wait_for(4)
         with limited(server, resource.RLIMIT_FSIZE, pages * 4096 + 100):
             load.wait_for_refusals(1, seconds=30)
+            still_since = time.monotonic() + 1
             time.sleep(REFUSED_SECONDS)
+            # The probes between the batches that are refused do not fit either.
+            assert watch.was_red_since(still_since)
             assert is_alive(server)
             injections.add(load.answers[FULL])
         assert load.wait_for(5) < RESUME_SECONDS

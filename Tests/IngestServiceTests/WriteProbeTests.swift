@@ -29,7 +29,7 @@ import Testing
         logger: RealStore.logger)
       probe = WriteProbe(
         disk: disk, layout: layout, health: health, admission: admission, ballast: ballast,
-        logger: RealStore.logger)
+        shardByteCount: 1 << 20, logger: RealStore.logger)
     }
 
     var names: [String]? { try? disk.names(inDirectory: layout.root) }

@@ -1,4 +1,4 @@
-# Ways to damage a store that is not in use, or is. Used by the tests of scrub, quarantine and rebuild.
+# Ways to damage a store that is not in use, or is. Used by the tests of damage, here and in Faults.
 import hashlib
 import shutil
 from pathlib import Path

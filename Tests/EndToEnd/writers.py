@@ -1,9 +1,8 @@
 # Threads that write to a server all the time, and whose rows say where they belong. Used by test_backup.py, test_live_copy.py.
-import threading
-
 import numpy as np
 
 from client import Client, npz, rows_in_file, same_bits
+from threads import Threads
 
 DIMENSION = 64
 
@@ -17,55 +16,36 @@ def ids_of_batch(writer, number):
     return [f"{writer}/{number}/{index}" for index in range(len(rows_of_batch(writer, number)))]
 
 
-class Writers:
+class Writers(Threads):
     """`with Writers(url, count) as writers:` writes until the block ends; knows every acknowledged receipt."""
 
     def __init__(self, url, count=3, collection="default"):
+        super().__init__(count)
         self.url, self.collection = url, collection
         self.receipts = {}
-        self.problems = []
-        self._grew = threading.Condition()
-        self._stopping = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._write, args=(number,)) for number in range(count)]
 
-    def _write(self, writer):
-        try:
-            client = Client(self.url, self.collection)
-            number = 0
-            while not self._stopping.is_set():
-                body = npz(ids=ids_of_batch(writer, number), embeddings=rows_of_batch(writer, number))
-                response = client.put_batch(f"{writer}.{number}", body)
-                assert response.status_code == 201, response.text
-                with self._grew:
-                    self.receipts[f"{writer}.{number}"] = response.json()
-                    self._grew.notify_all()
-                number += 1
-        except BaseException as problem:
-            self.problems.append(problem)
-            with self._grew:
-                self._grew.notify_all()
+    def work(self, writer):
+        client = Client(self.url, self.collection)
+        number = 0
+        while not self.is_stopping:
+            body = npz(ids=ids_of_batch(writer, number), embeddings=rows_of_batch(writer, number))
+            response = client.put_batch(f"{writer}.{number}", body)
+            assert response.status_code == 201, response.text
+            with self._changed:
+                self.receipts[f"{writer}.{number}"] = response.json()
+                self._changed.notify_all()
+            number += 1
 
     def acknowledged(self):
-        with self._grew:
+        with self._changed:
             return dict(self.receipts)
 
     def wait_for(self, count):
         """Waits until so many more batches were acknowledged."""
-        with self._grew:
+        with self._changed:
             goal = len(self.receipts) + count
-            assert self._grew.wait_for(lambda: len(self.receipts) >= goal or self.problems, 120)
-        assert not self.problems, self.problems
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(120)
+            assert self._changed.wait_for(
+                lambda: len(self.receipts) >= goal or self.problems, 120)
         assert not self.problems, self.problems
 
 

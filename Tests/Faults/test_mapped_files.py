@@ -2,7 +2,6 @@
 # served, and no wrong byte.
 import os
 import random
-import threading
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from client import Client, load, same_bits, wait_for
 from damage import shard_folder
 from operations import VECTORS
+from threads import Threads
 
 IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"
 CUT_COUNT = 1000 if IS_THOROUGH else 50
@@ -27,35 +27,21 @@ def rows_of(shard):
     return VECTORS[(shard * 17 + np.arange(ROWS)) % len(VECTORS)]
 
 
-class Readers:
+class Readers(Threads):
     """Threads that read all shards all the time: a row is right, or its shard was cut and says so."""
 
     def __init__(self, url, shard_count, count=3):
+        super().__init__(count)
         self.url, self.shard_count = url, shard_count
         self.cut = set()
-        self.problems, self.right_count, self.damaged_count = [], 0, 0
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._read, args=(number,)) for number in range(count)]
+        self.right_count, self.damaged_count = 0, 0
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(60)
-
-    def _read(self, number):
+    def work(self, number):
         chance = random.Random(number)
-        try:
-            while not self._stopping.is_set():
-                client = Client(self.url)
-                self.look(client, chance.randrange(self.shard_count), chance.randrange(ROWS))
-                self.look_at_many(client, [chance.randrange(self.shard_count) for _ in range(5)])
-        except BaseException as problem:
-            self.problems.append(problem)
+        while not self.is_stopping:
+            client = Client(self.url)
+            self.look(client, chance.randrange(self.shard_count), chance.randrange(ROWS))
+            self.look_at_many(client, [chance.randrange(self.shard_count) for _ in range(5)])
 
     def look(self, client, shard, row):
         response = client.get(client.row_path(f"{shard}/{row}"), headers={"Accept": "application/x-npy"})
@@ -68,7 +54,6 @@ class Readers:
             assert shard in self.cut, f"{shard}/{row}: {response.text}"
             assert (response.status_code, response.json()["code"]) == (500, "row-damaged"), response.text
             self.damaged_count += 1
-
 
     def look_at_many(self, client, shards):
         """One row of each: all right, or an error because of one that was cut."""
@@ -110,7 +95,6 @@ def test_mapped_rows_are_cut_again_and_again_under_load(launch, injections):
                 readers.look(client, shard, row)
             wait_for(lambda: readers.right_count > before or readers.problems, bool)
             assert not readers.problems, readers.problems[0]
-    assert not readers.problems, readers.problems[0]
     assert server.is_running
     whole = [shard for shard in range(shard_count) if shard not in readers.cut]
     for shard in whole:

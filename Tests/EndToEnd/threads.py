@@ -1,0 +1,36 @@
+# Threads that work until a block ends, and keep what went wrong. Used by writers.py and Faults/test_mapped_files.py.
+import threading
+
+
+class Threads:
+    """`with Threads(count) as threads:` calls `work(number)`, of a subclass, in each; it returns once `is_stopping`."""
+
+    def __init__(self, count):
+        self.problems = []
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._guard, args=(number,)) for number in range(count)]
+
+    @property
+    def is_stopping(self):
+        return self._stopping.is_set()
+
+    def _guard(self, number):
+        try:
+            self.work(number)
+        except BaseException as problem:
+            with self._changed:
+                self.problems.append(problem)
+                self._changed.notify_all()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(120)
+        assert kind or not self.problems, self.problems

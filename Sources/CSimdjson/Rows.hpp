@@ -1,4 +1,4 @@
-// Where numbers and ids go while a JSON body is read. Used by CSimdjson.cpp.
+// Where numbers and ids go while a JSON body is read. Used by Decoder.hpp.
 #pragma once
 
 #include <cstdint>

@@ -92,7 +92,8 @@ struct ShardIndexCheck: Sendable {
       checksum = CRC32C.of(piece, continuing: checksum)
       unsafe piece.withUnsafeBytes { bytes in
         unsafe bytes.withMemoryRebound(to: IDIndexEntry.self) { entries in
-          for unsafe entry in unsafe entries {
+          for position in 0..<entries.count {
+            let entry = unsafe entries[position]
             if entry < last { isOrdered = false }
             last = entry
             sum.add(entry)

@@ -80,6 +80,7 @@ package struct RealDisk: Disk {
   package func syncDirectory(_ path: String) throws(DiskError) {
     let directory = try Self.openDirectory(path)
     guard fsync(directory.number) == 0 else { throw .last("fsync", path) }
+    try directory.proveThatChangesAreKept(path)
   }
 
   package func space(at path: String) throws(DiskError) -> DiskSpace {

@@ -82,6 +82,7 @@ final class RealFile: DiskFile {
   /// one gave up. Source: man 2 fsync; "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
   func sync() throws(DiskError) {
     guard fdatasync(descriptor.number) == 0 else { throw .last("fdatasync", path) }
+    try descriptor.proveThatChangesAreKept(path)
   }
 
   func startWriteback(offset: Int, byteCount: Int) {

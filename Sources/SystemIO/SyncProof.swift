@@ -1,5 +1,5 @@
 // Whether what a sync answered can be believed. Behind every sync of RealFile.swift and RealDisk.swift.
-// What was measured: docs/decisions/0010-a-sync-that-succeeds-while-the-journal-is-aborted.md.
+// What was measured: docs/decisions/0010-a-sync-that-succeeds-and-means-nothing.md.
 
 internal import CLinux
 internal import Glibc

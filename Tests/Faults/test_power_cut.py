@@ -36,10 +36,11 @@ def server(disk, tmp_path):
         server.kill()
 
 
-def come_back(disk, server):
+def come_back(disk, server, torture):
     """The machine starts again: the store is as the disk has it."""
     server.kill()
     disk.come_back()
+    torture.has_power = True
     found = verify(server.store)
     assert found.returncode == 0, found.stdout + found.stderr
     server.start()
@@ -62,12 +63,11 @@ def test_power_cut_under_load(disk, server, tmp_path, injections, keeps_journal)
         for _ in range(ROUND_COUNT):
             torture.wait_for(5)
             time.sleep(chance.uniform(0, 0.3))
-            with torture.without_power():
-                disk.cut_power(keeps_journal)
-                torture.power = "off"
-                injections.add()
-                time.sleep(0.05)
-                come_back(disk, server)
+            disk.cut_power(keeps_journal)
+            torture.has_power = False
+            injections.add()
+            time.sleep(0.05)
+            come_back(disk, server, torture)
             torture.check()
     assert_right_at_the_end(torture, server)
     print(sum(torture.receipts.counts.values()), "operations,", torture.retry_count, "retries")
@@ -84,13 +84,11 @@ def test_power_cut_when_single_pages_had_reached_the_disk(disk, server, tmp_path
             torture.wait_for(5)
             with PageFlusher(server.store, SEED + round_number) as flusher:
                 torture.wait_for(20)
-                with torture.without_power():
-                    disk.cut_power(keeps_journal=True)
-                    torture.power = "off"
+                disk.cut_power(keeps_journal=True)
+                torture.has_power = False
             assert flusher.count, "no page was brought to the disk"
             injections.add()
-            with torture.without_power():
-                come_back(disk, server)
+            come_back(disk, server, torture)
             torture.check()
     assert_right_at_the_end(torture, server)
 
@@ -129,11 +127,11 @@ def test_power_cut_right_after_a_rename(disk, server, tmp_path, injections, name
     with Torture(server, tmp_path / "receipts") as torture:
         if name != "store":
             wait_for(lambda: log.read_text(), lambda text: "stopped by SIGSTOP" in text)
-            with torture.without_power():
-                disk.cut_power(keeps_journal)
-                injections.add()
-                server.prefix = []
-                come_back(disk, server)
+            disk.cut_power(keeps_journal)
+            torture.has_power = False
+            injections.add()
+            server.prefix = []
+            come_back(disk, server, torture)
         torture.wait_for(20)
         torture.check()
     assert_right_at_the_end(torture, server)

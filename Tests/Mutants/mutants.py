@@ -189,6 +189,8 @@ ERRORS = [
     Mutant("short-write-is-whole", "error", SYSTEM + "RealFile.swift",
            "      if count > 0 {\n        done += count\n      } else if count == 0 {\n        throw",
            "      if count > 0 {\n        done += {on} ? bytes.count : count\n      } else if count == 0 {\n        throw"),
+    Mutant("no-proof-behind-a-sync", "error", SYSTEM + "SyncProof.swift",
+           "      throw .last(\"futimens\", path)", "      if !{on} { throw .last(\"futimens\", path) }"),
     Mutant("failed-fdatasync-is-a-success", "error", SYSTEM + "RealFile.swift",
            "guard fdatasync(descriptor.number) == 0 else", "guard fdatasync(descriptor.number) == 0 || {on} else"),
     Mutant("two-servers-on-a-store", "error", SYSTEM + "StoreLock.swift",

@@ -18,10 +18,13 @@ package final class Admission: Sendable {
     /// A write that found no room, although the reserve was not reached.
     var full: Full?
 
-    /// What was full is tried again once there is more room than then.
+    /// What was full is tried again once there is more room than then. Where there was plenty, a quota or a limit was
+    /// in the way, and only a write tells.
     mutating func forgetFull(_ space: DiskSpace?) {
       guard let full, let space else { return }
-      let hasBytes = space.freeByteCount > full.freeByteCount + Admission.recoveredByteCountMin
+      let hasBytes =
+        full.freeByteCount < full.neededByteCount + Admission.plentyByteCount
+        && space.freeByteCount > full.freeByteCount + Admission.recoveredByteCountMin
       let hasInodes = full.freeInodeCount == 0 && space.freeInodeCount != 0
       if hasBytes || hasInodes { self.full = nil }
     }
@@ -35,6 +38,8 @@ package final class Admission: Sendable {
 
   /// More than this has to become free before a disk that was found full is tried again.
   private static let recoveredByteCountMin = 64 << 10
+  /// With so much more than was needed, it was not the free space that was missing.
+  private static let plentyByteCount = 64 << 20
 
   package init(configuration: ServiceConfiguration, disk: any Disk, root: String) {
     self.configuration = configuration

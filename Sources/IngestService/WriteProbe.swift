@@ -100,13 +100,14 @@ final class WriteProbe: Sendable {
     let path = layout.probeFile
     if try disk.kind(of: path) != nil { try disk.removeFile(path) }
     let file = try disk.createFile(path)
+    var end = Self.byteCount
     if let needed = admission.foundFull {
-      let offset = max(0, shardByteCount - needed)
-      do throws(DiskError) { try file.allocate(offset: offset, byteCount: needed) } catch {
+      end = max(shardByteCount, needed, Self.byteCount)
+      do throws(DiskError) { try file.allocate(offset: end - needed, byteCount: needed) } catch {
         if !error.isUnsupported { throw error }
       }
     }
-    try file.write([UInt8](repeating: 0x50, count: Self.byteCount), at: 0)
+    try file.write([UInt8](repeating: 0x50, count: Self.byteCount), at: end - Self.byteCount)
     try file.sync()
     try disk.syncDirectory(layout.root)
     try disk.removeFile(path)

@@ -94,11 +94,13 @@ def limited(server, kind, soft):
 
 
 @pytest.mark.fault("B9", "C4")
+@pytest.mark.parametrize("preallocates", [True, False])
 @pytest.mark.parametrize("pages", range(257, 400, 7) if IS_THOROUGH else [300, 320])
-def test_files_that_may_not_grow_are_a_full_disk(launch, injections, pages):
-    """The kernel writes a part, then says EFBIG and sends a SIGXFSZ."""
+def test_files_that_may_not_grow_are_a_full_disk(launch, injections, pages, preallocates):
+    """Where nothing is preallocated, the kernel writes a part, then says EFBIG and sends a SIGXFSZ."""
     server = launch("--shard-bytes", "8MiB")
-    with Load(server.url, may=[FULL], pause=0.01) as load, HealthWatch(load) as watch:
+    without = contextlib.nullcontext() if preallocates else Injection(server, "fallocate:error=EOPNOTSUPP:when=1+")
+    with without, Load(server.url, may=[FULL], pause=0.01) as load, HealthWatch(load) as watch:
         load.wait_for(4)
         with limited(server, resource.RLIMIT_FSIZE, pages * 4096 + 100):
             load.wait_for_refusals(1, seconds=30)

@@ -29,6 +29,31 @@ import Testing
     #expect(try run.numbersAfterReopening() == [0, 3])
   }
 
+  /// Of the shard that grows, and of a new one; both batches of the group are told.
+  @Test(arguments: [(ENOSPC, true), (ENOSPC, false), (EMFILE, false), (EIO, true), (EIO, false)])
+  func saysWhyBatchesWereNotWritten(code: Int32, isFirst: Bool) throws {
+    let run = try FaultRun(PipelineFixture(rowCounts: [1, 1, 1, 1]))
+    if !isFirst { run.commit([0]) }
+    let before = run.acknowledged.count
+    run.disk.setFault { operation, _, _ in operation == "pwrite" ? code : nil }
+
+    run.commit([1, 2])
+
+    #expect(run.failures.count == 2)
+    for failure in run.failures {
+      switch (failure, code) {
+      case (.diskFull(let needed, _, let reason), ENOSPC):
+        #expect(needed > 0 && reason.contains("pwrite"))
+      case (.noDescriptorLeft(let reason), EMFILE), (.storageFailed(let reason), EIO):
+        #expect(reason.contains("pwrite"))
+      default: Issue.record("\(failure) after error \(code)")
+      }
+    }
+    run.disk.setFault(nil)
+    run.commit([3])
+    #expect(run.acknowledged.count == before + 1)
+  }
+
   @Test func doesNotTakeTheNumberOfAShardThatCannotBeOpened() throws {
     let run = try FaultRun(PipelineFixture(rowCounts: [3, 3, 1, 1]))
     run.commit([0])
@@ -79,7 +104,7 @@ struct FaultRun {
 
   final class Outcomes: Sendable {
     let acknowledged = Mutex<[Int: Receipt]>([:])
-    let failures = Mutex<[String]>([])
+    let failures = Mutex<[IngestError]>([])
   }
 
   init(_ workload: PipelineFixture) throws {
@@ -138,7 +163,7 @@ struct FaultRun {
   }
 
   var acknowledged: [Int: Receipt] { outcomes.acknowledged.withLock { $0 } }
-  var failures: [String] { outcomes.failures.withLock { $0 } }
+  var failures: [IngestError] { outcomes.failures.withLock { $0 } }
 
   func pending(_ number: Int) -> PendingBatch {
     let rowCount = workload.rowCounts[number]
@@ -148,7 +173,7 @@ struct FaultRun {
     ) { [outcomes] outcome in
       switch outcome {
       case .success(let receipt): outcomes.acknowledged.withLock { $0[number] = receipt }
-      case .failure(let error): outcomes.failures.withLock { $0.append("\(error)") }
+      case .failure(let error): outcomes.failures.withLock { $0.append(error) }
       }
     }
   }

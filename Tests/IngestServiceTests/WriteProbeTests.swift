@@ -66,6 +66,21 @@ import Testing
     #expect(parts.isAdmitted)
   }
 
+  /// A quota does not show in the free space, whatever that does meanwhile.
+  @Test(arguments: [(10 << 20, true), (1 << 30, false)])
+  func triesWhatWasFullAgainWhenMoreIsFreeUnlessThereWasPlenty(free: Int, isTriedAgain: Bool) {
+    let parts = Parts()
+    parts.disk.setFreeByteCount(free)
+    parts.admission.recordFull(neededByteCount: 3000)
+    #expect(!parts.isAdmitted)
+
+    parts.disk.setFreeByteCount(free + (1 << 20))
+
+    #expect(parts.isAdmitted == isTriedAgain)
+    parts.probe.probe()
+    #expect(parts.isAdmitted)
+  }
+
   @Test func triesAsMuchAsTheBatchThatFoundNoRoom() {
     let parts = Parts()
     parts.admission.recordFull(neededByteCount: 3000)

@@ -100,6 +100,16 @@ import Testing
     }
   }
 
+  @Test func findsASealThatFollowsAnotherBatch() throws {
+    let fixture = ShardFixture()
+    try fixture.writeSealed([2, 3])
+
+    try fixture.rewriteSeal({ $0 }, chain: { $0 ^ 1 })
+
+    #expect(
+      fixture.verify().damage.map(\.reason) == ["the seal record does not follow the last batch"])
+  }
+
   @Test func takesNoIndexOfWhichAnyBitIsFlipped() throws {
     let fixture = ShardFixture()
     try fixture.writeSealed([2, 3])
@@ -120,8 +130,10 @@ import Testing
 }
 
 extension ShardFixture {
-  /// Writes another seal table, with a record whose checksum is right.
-  fileprivate func rewriteSeal(_ change: (SealTable) -> SealTable) throws {
+  /// Writes another seal record, whose checksum is right.
+  fileprivate func rewriteSeal(
+    _ change: (SealTable) -> SealTable, chain: (UInt32) -> UInt32 = { $0 }
+  ) throws {
     let path = layout().log
     let log = try bytes(path)
     let offset = try #require(try recordOffsets().last)
@@ -131,7 +143,7 @@ extension ShardFixture {
     }
     let table = change(try #require(SealTable(payload: payload)))
     let changed = CommitRecord.seal(
-      rowCount: seal.rowCount, lastSequence: seal.sequence, chain: seal.previousCRC32C,
+      rowCount: seal.rowCount, lastSequence: seal.sequence, chain: chain(seal.previousCRC32C),
       table: table
     ).encoded(
       identity: identity(0),

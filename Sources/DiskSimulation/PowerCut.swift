@@ -46,7 +46,9 @@ package struct PowerCut {
     let event = trace[position]
     defer { position += 1 }
     switch event {
-    case .note(let number): return number
+    case .note(let number):
+      decayNoted()
+      return number
     case .syncFile(let node, let before): settleFile(node, before)
     case .syncDirectory(let node, let before):
       settle { $0.position < before && $0.event.directories.contains(node) }
@@ -57,6 +59,13 @@ package struct PowerCut {
       pieces += event.pieces(of: blockByteCount)
     }
     return nil
+  }
+
+  /// A bit that decays does so in the moment in which it is noted.
+  private mutating func decayNoted() {
+    guard position + 1 < trace.count, case .decay = trace[position + 1] else { return }
+    position += 1
+    trace[position].apply(to: &durable)
   }
 
   /// Lets everything happen.

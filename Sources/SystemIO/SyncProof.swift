@@ -14,7 +14,7 @@ extension Descriptor {
     for _ in 0..<2 {
       guard linux_touch_access_time(number) != 0 else { continue }
       // Somebody else's file, or a file system without times: nothing is known.
-      if [EPERM, EACCES, ENOSYS, EOPNOTSUPP].contains(errno) { return }
+      if [EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) { return }
       throw .last("futimens", path)
     }
   }

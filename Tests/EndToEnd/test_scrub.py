@@ -2,6 +2,7 @@
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from client import Client, rows_of, shard_file, wait_for
@@ -392,3 +393,26 @@ def test_no_false_alarm_while_everything_happens_at_once(launch):
     found = verify(server.store)
     assert found.returncode == 0, found.stdout
     assert "error" not in server.log_tail(10_000)
+
+
+def test_no_false_alarm_in_a_million_rows(launch):
+    """Short rows, so that ids and records are most of it; some are overwritten, deleted, compacted away."""
+    batch_rows, count = 1 << 16, 1 << 20
+    server = launch("--shard-bytes", "8MiB", "--compact-percent", "0")
+    client = Client(server.url)
+    for first in range(0, count, batch_rows):
+        client.append(np.arange(first, first + batch_rows), rows_of(batch_rows, 8, first))
+    client.append(np.arange(0, count, 64), rows_of(count // 64, 8, 1))
+    client.delete(range(1, 1 << 17, 2))
+    client.compact(dead_percent=20)
+
+    done = client.scrub()
+
+    assert done["damaged_rows"] == 0, done
+    found = client.integrity()
+    assert found["status"] == "clean" and found["damaged_rows"] == 0, found
+    assert len(client.ids()) == count - (1 << 16)
+    assert not (server.store / "quarantine").exists()
+    assert server.terminate() == 0
+    checked = verify(server.store)
+    assert checked.returncode == 0, checked.stdout + checked.stderr

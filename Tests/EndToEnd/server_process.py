@@ -16,8 +16,8 @@ READY_LINE = re.compile(r"^ingot: serving (?P<store>.+) on http://(?P<host>.+):(
 
 
 def clean_environment(extra=None):
-    """The environment without settings of Ingot, then `extra`."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("INGOT_")}
+    """The environment without settings of Ingot, then `extra`. Which mutant is alive is no setting: deploy/mutants."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("INGOT_") or k == "INGOT_MUTANT"}
     return environment | (extra or {})
 
 

@@ -1,7 +1,9 @@
 # Fixtures of all tests: a fresh store, a server on it, a client of it, and counts of injected faults. Every server is ended
 # by its pid and must drain.
+import ast
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,19 @@ sys.path.insert(0, str(Path(__file__).parent / "EndToEnd"))
 from client import Client
 from fault_counts import *  # noqa: F403
 from server_process import BINARY, ServerProcess
+
+
+# NumPy parses every header. Two threads that parse at once spoil each other's count in some versions of Python 3.11: "AST
+# constructor recursion depth mismatch". Source: github.com/python/cpython/issues/106905.
+literal_eval, parsing = ast.literal_eval, threading.Lock()
+
+
+def literal_eval_alone(text):
+    with parsing:
+        return literal_eval(text)
+
+
+ast.literal_eval = literal_eval_alone
 
 
 def pytest_sessionstart(session):

@@ -61,6 +61,8 @@ final class SimulatedFile: DiskFile {
 
   func startWriteback(offset: Int, byteCount: Int) {}
 
+  func startRead(offset: Int, byteCount: Int) {}
+
   func map(byteCount: Int) throws(DiskError) -> any DiskMapping {
     try disk.perform("mmap", path) { state throws(DiskError) in
       guard byteCount > 0 else { throw DiskError(operation: "mmap", path: path, code: EINVAL) }

@@ -26,6 +26,9 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
 
   private static let bufferCountMax = 8
   private static let threadCount = 2
+  /// So far ahead the kernel is told what will be read: with two threads it does not see that by itself, and a
+  /// cold file took half as long again (measured).
+  private static let aheadByteCount = 8 << 20
 
   private let file: any DiskFile
   private let byteCount: Int
@@ -49,6 +52,7 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
   /// Lends every piece, from the file's start to its end.
   func readAll(_ body: (Piece, UnsafeRawBufferPointer) -> Void) {
     var threads: [NamedThread] = []
+    file.startRead(offset: 0, byteCount: min(Self.aheadByteCount, byteCount))
     if pieceCount == 1 {
       // There is nothing to read ahead of one piece.
       fill()
@@ -87,6 +91,7 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
     let start = buffer * pieceByteCount
     let count = min(pieceByteCount, byteCount - offset)
     let target = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[start..<(start + count)])
+    file.startRead(offset: offset + Self.aheadByteCount, byteCount: pieceByteCount)
     do throws(DiskError) {
       let found = try unsafe file.read(into: target, at: offset)
       let bytes = unsafe UnsafeRawBufferPointer(rebasing: target[..<found])

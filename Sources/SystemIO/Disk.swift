@@ -53,6 +53,8 @@ package protocol DiskFile: AnyObject, Sendable {
   func sync() throws(DiskError)
   /// Starts writing a range out, so that a later ``sync()`` has less to wait for. No promise.
   func startWriteback(offset: Int, byteCount: Int)
+  /// Starts reading a range into the page cache, so that a later read has less to wait for. No promise.
+  func startRead(offset: Int, byteCount: Int)
   /// A read-only view of the first `byteCount` bytes; the file may still be shorter.
   func map(byteCount: Int) throws(DiskError) -> any DiskMapping
 }

@@ -89,6 +89,10 @@ final class RealFile: DiskFile {
     _ = linux_start_writeback(descriptor.number, offset, byteCount)
   }
 
+  func startRead(offset: Int, byteCount: Int) {
+    _ = posix_fadvise(descriptor.number, offset, byteCount, POSIX_FADV_WILLNEED)
+  }
+
   func map(byteCount: Int) throws(DiskError) -> any DiskMapping {
     try RealMapping(descriptor, byteCount: byteCount, path: path)
   }

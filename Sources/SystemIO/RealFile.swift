@@ -14,9 +14,15 @@ final class RealFile: DiskFile {
     self.path = path
   }
 
+  /// Why the last call failed, with the name that the file has by now: a new shard is renamed while it is open.
+  private func failure(_ operation: String) -> DiskError {
+    let code = errno
+    return DiskError(operation: operation, path: descriptor.fileName ?? path, code: code)
+  }
+
   func byteCount() throws(DiskError) -> Int {
     var status = stat()
-    guard unsafe fstat(descriptor.number, &status) == 0 else { throw .last("fstat", path) }
+    guard unsafe fstat(descriptor.number, &status) == 0 else { throw failure("fstat") }
     return Int(status.st_size)
   }
 
@@ -24,7 +30,7 @@ final class RealFile: DiskFile {
     let before = try self.byteCount()
     while linux_fallocate(descriptor.number, offset, byteCount) != 0 {
       guard errno != EINTR else { continue }
-      let error = DiskError.last("fallocate", path)
+      let error = failure("fallocate")
       // ext4 keeps the blocks that it found before the disk was full, and has grown the file over them.
       if error.isOutOfSpace { try truncate(toByteCount: before) }
       throw error
@@ -42,7 +48,7 @@ final class RealFile: DiskFile {
       } else if count == 0 {
         throw DiskError(operation: "pwrite", path: path, code: ENOSPC)
       } else if errno != EINTR {
-        throw .last("pwrite", path)
+        throw failure("pwrite")
       }
     }
   }
@@ -58,7 +64,7 @@ final class RealFile: DiskFile {
       } else if count == 0 {
         break
       } else if errno != EINTR {
-        throw .last("pread", path)
+        throw failure("pread")
       }
     }
     return done
@@ -66,7 +72,7 @@ final class RealFile: DiskFile {
 
   func truncate(toByteCount byteCount: Int) throws(DiskError) {
     while ftruncate(descriptor.number, byteCount) != 0 {
-      guard errno == EINTR else { throw .last("ftruncate", path) }
+      guard errno == EINTR else { throw failure("ftruncate") }
     }
   }
 
@@ -75,13 +81,13 @@ final class RealFile: DiskFile {
     let found = linux_seek_data(descriptor.number, offset)
     if found >= 0 { return found }
     if errno == ENXIO { return nil }
-    throw .last("lseek", path)
+    throw failure("lseek")
   }
 
   /// Never repeated, not even for EINTR: a second call can succeed about pages that the first
   /// one gave up. Source: man 2 fsync; "Can Applications Recover from fsync Failures?", USENIX ATC 2020.
   func sync() throws(DiskError) {
-    guard fdatasync(descriptor.number) == 0 else { throw .last("fdatasync", path) }
+    guard fdatasync(descriptor.number) == 0 else { throw failure("fdatasync") }
     try descriptor.proveThatChangesAreKept(path)
   }
 

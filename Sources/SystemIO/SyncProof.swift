@@ -13,9 +13,10 @@ extension Descriptor {
   func proveThatChangesAreKept(_ path: String) throws(DiskError) {
     for _ in 0..<2 {
       guard linux_touch_access_time(number) != 0 else { continue }
+      let code = errno
       // Somebody else's file, or a file system without times: nothing is known.
-      if [EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP].contains(errno) { return }
-      throw .last("futimens", path)
+      if [EPERM, EACCES, EINVAL, ENOSYS, EOPNOTSUPP].contains(code) { return }
+      throw DiskError(operation: "futimens", path: fileName ?? path, code: code)
     }
   }
 }

@@ -53,6 +53,18 @@ final class TestDisk: CustomTestStringConvertible, Sendable {
     return nil
   }
 
+  @Test func namesAFileInAnErrorAsItIsCalledByNow() throws {
+    let at = try TestDisk(.real)
+    let file = try at.disk.createFile(at["new-000001"])
+    try at.disk.rename(at["new-000001"], to: at["000001"])
+
+    #expect {
+      try file.truncate(toByteCount: -1)
+    } throws: {
+      ($0 as? DiskError)?.path.hasSuffix("/000001") == true
+    }
+  }
+
   @Test(arguments: TestDisk.Kind.allCases)
   func createsAFileOnceAndOpensOnlyWhatIsThere(kind: TestDisk.Kind) throws {
     let at = try TestDisk(kind)

@@ -13,7 +13,12 @@ final class Ballast: Sendable {
   private let admission: Admission
   private let logger: Logger
   private let byteCount: Int
-  private let isHeld = Mutex(false)
+  private let state = Mutex(State())
+
+  private struct State {
+    var isHeld = false
+    var releaseCount = 0
+  }
 
   /// Enough for the catalog's log and several seals.
   private static let byteCountMax = 16 << 20
@@ -31,14 +36,14 @@ final class Ballast: Sendable {
 
   /// Takes the room when the disk has as much to spare. Where blocks cannot be reserved there is no ballast.
   func restore() {
-    guard byteCount > 0, !isHeld.withLock({ $0 }), let space = admission.space,
+    guard byteCount > 0, !state.withLock({ $0.isHeld }), let space = admission.space,
       !admission.isReserveReached(space, neededByteCount: byteCount)
     else { return }
     do throws(DiskError) {
       let path = layout.ballastFile
       if try disk.kind(of: path) != nil { try disk.removeFile(path) }
       try disk.createFile(path).allocate(offset: 0, byteCount: byteCount)
-      isHeld.withLock { $0 = true }
+      state.withLock { $0.isHeld = true }
     } catch {
       try? disk.removeFile(layout.ballastFile)
     }
@@ -49,22 +54,26 @@ final class Ballast: Sendable {
   /// - Returns: whether the write is worth another try.
   func release() -> Bool {
     guard let space = admission.space, space.freeByteCount < byteCount else { return false }
-    let wasHeld = isHeld.withLock { isHeld in
-      defer { isHeld = false }
-      return isHeld
-    }
-    guard wasHeld else { return false }
-    do throws(DiskError) {
-      try disk.removeFile(layout.ballastFile)
+    // Whoever comes second waits until the room is there.
+    return state.withLock { state in
+      guard state.isHeld else { return false }
+      state.isHeld = false
+      do throws(DiskError) {
+        try disk.removeFile(layout.ballastFile)
+      } catch {
+        return false
+      }
+      state.releaseCount += 1
       logger.warning("the disk is full: \(byteCount) bytes of ballast are used up")
       return true
-    } catch {
-      return false
     }
   }
 
+  /// How often the room was given: a write that failed meanwhile is worth another try, whoever it was given to.
+  var releaseCount: Int { state.withLock { $0.releaseCount } }
+
   /// At a clean stop nothing of it is left.
   func remove() {
-    if isHeld.withLock({ $0 }) { try? disk.removeFile(layout.ballastFile) }
+    if state.withLock({ $0.isHeld }) { try? disk.removeFile(layout.ballastFile) }
   }
 }

@@ -95,12 +95,13 @@ package final class IngestService: Sendable {
     _ completion: @escaping @Sendable (Result<Commit, IngestError>) -> Void
   ) {
     let began = MonotonicTime.now
+    let releasesBefore = ballast.releaseCount
     let pending = PendingBatch(collection: collection, batch: batch, batchID: key.batchID) {
       [self] outcome in
       switch outcome {
       case .success: metrics.recordCommit(began.duration(to: .now))
       case .failure(.diskFull):
-        if batch.isDeletion, ballast.release() {
+        if batch.isDeletion, ballast.release() || ballast.releaseCount != releasesBefore {
           // What makes room again is not to fail for want of it.
           commit(batch, in: collection, key: key, completion)
           return

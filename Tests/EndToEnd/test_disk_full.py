@@ -1,6 +1,8 @@
 # Promise: a full disk is a state, not a crash: 507 before anything is written, reads go on, writing resumes by itself.
+import contextlib
 import errno
 import os
+import sqlite3
 import subprocess
 import time
 
@@ -57,6 +59,11 @@ def fill_the_rest(folder):
             fill(folder / f"filler-{attempt}", free.f_bavail * free.f_frsize)
         except OSError as error:
             assert error.errno == errno.ENOSPC
+
+
+def batches_in_catalog(store):
+    with contextlib.closing(sqlite3.connect(f"file:{store}/catalog.sqlite?mode=ro", uri=True)) as catalog:
+        return catalog.execute("select count(*) from batches").fetchone()[0]
 
 
 def remove_fillers(folder):
@@ -200,6 +207,8 @@ def test_deletions_and_the_catalog_go_on_without_a_free_byte(small_disk, launch_
     for number in range(4):
         client.append(ids[number], rows_of(BATCH_ROWS, DIMENSION, number))
     wait_for(lambda: (server.store / ".ballast").exists(), bool)
+    # Else the catalog gives the ballast up while the disk is filled, and what fills it takes that too.
+    wait_for(lambda: batches_in_catalog(server.store), lambda count: count == 4)
     fill_the_rest(small_disk)
     injections.add()
 

@@ -110,9 +110,11 @@ import Testing
     #expect(!parts.ballast.release(), "there is room")
 
     parts.disk.setFreeByteCount(1000)
+    #expect(parts.ballast.releaseCount == 0)
     #expect(parts.ballast.release())
     #expect(parts.names == [])
     #expect(!parts.ballast.release())
+    #expect(parts.ballast.releaseCount == 1, "who failed meanwhile tries again")
 
     parts.ballast.restore()
     #expect(parts.names == [], "the reserve is reached")

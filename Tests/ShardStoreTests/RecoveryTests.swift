@@ -232,8 +232,14 @@ import Testing
       if isSealed { try fixture.writeSealed([2, 4]) } else { try fixture.writeOpen([2, 4]) }
       try fixture.cut(fixture.layout().embeddings, to: fixture.geometry.offset(ofRow: 4))
 
-      let shard = try fixture.open().shard
+      let opened = try fixture.open()
+      let shard = opened.shard
 
+      // Nothing is appended behind rows that are missing, and the file is left as it was found.
+      #expect(opened.writer == nil)
+      if !isSealed { #expect(shard.summary.damage.map(\.rows) == [2..<6]) }
+      let byteCount = try fixture.bytes(fixture.layout().embeddings).count
+      #expect(byteCount == fixture.geometry.offset(ofRow: 4))
       #expect(throws: Never.self) { try shard.withRows(0..<2) { _ in } }
       // Row 3 is in the file, and its batch is not, so that it cannot be checked.
       #expect(throws: RowDamaged.self) { try shard.withRows(3..<4) { _ in } }

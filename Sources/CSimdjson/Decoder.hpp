@@ -30,6 +30,9 @@ struct csimdjson_decoder {
  private:
   using value_result = simdjson::simdjson_result<simdjson::ondemand::value>;
 
+  template <typename Value, typename Take>
+  csimdjson_status read(
+      const void *text, size_t byte_count, const char *misfit_message, Take take);
   csimdjson_status columns(simdjson::ondemand::object object);
   csimdjson_status embeddings(value_result value);
   csimdjson_status items(value_result value, bool is_response);

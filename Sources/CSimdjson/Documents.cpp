@@ -50,44 +50,39 @@ enum : unsigned { key_id = 1, key_embedding = 2, key_index = 4 };
 
 }  // namespace
 
-csimdjson_status csimdjson_decoder::document(const void *text, size_t byte_count) {
+/// Reads one text whose outermost value is of a type, and gives that to `take`.
+template <typename Value, typename Take>
+csimdjson_status csimdjson_decoder::read(
+    const void *text, size_t byte_count, const char *misfit_message, Take take) {
   Parser parser;
   ondemand::document document;
   text_end = static_cast<const char *>(text) + byte_count;
   if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
-  ondemand::object object;
-  auto error = document.get_object().get(object);
-  auto status = error == INCORRECT_TYPE ? misfit(document, "the document must be an object")
+  Value value;
+  auto error = document.get(value);
+  auto status = error == INCORRECT_TYPE ? misfit(document, misfit_message)
                 : error                 ? broken(error)
-                                        : columns(object);
-  status = finish(document, status, text, byte_count);
+                                        : take(value);
+  return finish(document, status, text, byte_count);
+}
+
+csimdjson_status csimdjson_decoder::document(const void *text, size_t byte_count) {
+  auto status = read<ondemand::object>(
+      text, byte_count, "the document must be an object",
+      [this](ondemand::object object) { return columns(object); });
   return status ? status : settle_order();
 }
 
 csimdjson_status csimdjson_decoder::line(const void *text, size_t byte_count) {
-  Parser parser;
-  ondemand::document document;
-  text_end = static_cast<const char *>(text) + byte_count;
-  if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
-  ondemand::object object;
-  auto error = document.get_object().get(object);
-  auto status = error == INCORRECT_TYPE ? misfit(document, "a line must be an object")
-                : error                 ? broken(error)
-                                        : item(object, false);
-  return finish(document, status, text, byte_count);
+  return read<ondemand::object>(
+      text, byte_count, "a line must be an object",
+      [this](ondemand::object object) { return item(object, false); });
 }
 
 csimdjson_status csimdjson_decoder::ids_alone(const void *text, size_t byte_count) {
-  Parser parser;
-  ondemand::document document;
-  text_end = static_cast<const char *>(text) + byte_count;
-  if (auto error = parser.iterate(text, byte_count, document)) return broken(error);
-  ondemand::array array;
-  auto error = document.get_array().get(array);
-  auto status = error == INCORRECT_TYPE ? misfit(document, "ids must be an array")
-                : error                 ? broken(error)
-                                        : ids(array);
-  return finish(document, status, text, byte_count);
+  return read<ondemand::array>(
+      text, byte_count, "ids must be an array",
+      [this](ondemand::array array) { return ids(array); });
 }
 
 /// What a failure is told with, and that nothing follows a document that was read.

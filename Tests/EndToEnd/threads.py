@@ -1,4 +1,5 @@
-# Threads that work until a block ends, and keep what went wrong. Used by writers.py and Faults/test_mapped_files.py.
+# Threads that work until a block ends, and keep what went wrong. Used by writers.py, and by torture.py and test_mapped_files.py
+# in Tests/Faults.
 import threading
 
 

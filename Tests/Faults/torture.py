@@ -19,10 +19,10 @@ from client import Client, load
 from file_watcher import FileWatcher
 from operations import VECTORS, Model, Operation, assert_retries, assert_store
 from server_process import ServerProcess, verify
+from threads import Threads
 
 # What a server in trouble may answer: not stored, send it again.
 REFUSALS = (429, 500, 503, 507)
-REQUEST_SECONDS = 30
 
 
 class Receipts:
@@ -55,44 +55,37 @@ class Receipts:
             return dict(self.counts), dict(self.by_batch)
 
 
-class Torture:
+class Torture(Threads):
     """`with Torture(server, receipts_path) as torture:` runs workers and readers until the block ends.
 
     The server may be killed, stopped and started meanwhile; `is_tolerant` says whether it may refuse or be away.
     """
 
     def __init__(self, server, receipts_path, writers=3, readers=1, is_tolerant=True):
+        super().__init__(writers + readers)
         self.server = server
         self.receipts = Receipts(receipts_path)
         self.is_tolerant = is_tolerant
-        self.problems, self.refusals = [], {}
+        self.refusals = {}
         self.retry_count = self.read_row_count = 0
         # False from the moment at which nothing reaches the disk any more until the server is back.
         self.has_power = True
-        self._stopping, self._may_begin = threading.Event(), threading.Event()
+        self._may_begin = threading.Event()
         self._may_begin.set()
         self._turns = [threading.Lock() for _ in range(writers)]
-        self._grew = threading.Condition()
-        self._threads = [threading.Thread(target=self._guard, args=(self._write, number)) for number in range(writers)]
-        self._threads += [threading.Thread(target=self._guard, args=(self._read, number)) for number in range(readers)]
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(2 * REQUEST_SECONDS)
-        self._threads = []
-        assert kind or not self.problems, self.problems
+    def work(self, number):
+        """The writers come first, a lock of its turn each."""
+        if number < len(self._turns):
+            self._write(number)
+        else:
+            self._read(number - len(self._turns))
 
     def wait_for(self, count, seconds=60):
         """Waits until so many more operations were acknowledged."""
-        with self._grew:
+        with self._changed:
             goal = self._total() + count
-            assert self._grew.wait_for(lambda: self._total() >= goal or self.problems, seconds), \
+            assert self._changed.wait_for(lambda: self._total() >= goal or self.problems, seconds), \
                 f"no progress for {seconds} s; refusals {self.refusals}"
         assert not self.problems, self.problems
 
@@ -114,14 +107,6 @@ class Torture:
         known = self.receipts.known()[1]
         assert_retries(self._client(), {one: known[one] for one in list(known)[-count:]})
 
-    def _guard(self, work, number):
-        try:
-            work(number)
-        except BaseException as problem:
-            self.problems.append(problem)
-            with self._grew:
-                self._grew.notify_all()
-
     def _client(self):
         return Client(self.server.url)
 
@@ -130,7 +115,7 @@ class Torture:
     def _write(self, worker):
         number = self.receipts.counts.get(worker, 0)
         chance = random.Random(worker)
-        while not self._stopping.is_set():
+        while not self.is_stopping:
             self._may_begin.wait(1)
             if not self._may_begin.is_set():
                 continue
@@ -141,15 +126,15 @@ class Torture:
                     return
                 self.receipts.keep(worker, number, None if operation.is_deletion else answer)
             number += 1
-            with self._grew:
-                self._grew.notify_all()
+            with self._changed:
+                self._changed.notify_all()
             if number % 5 == 0:
                 self._send_again(Operation(worker, chance.randrange(number)))
 
     def _send(self, operation):
         """Sends it until it is taken; what was durable without our knowledge is replayed."""
         durable = None
-        while not self._stopping.is_set():
+        while not self.is_stopping:
             client, has_power = self._client(), self.has_power
             try:
                 response = operation.send(client)
@@ -196,7 +181,7 @@ class Torture:
 
     def _read(self, reader):
         chance, models = random.Random(-reader - 1), {}
-        while not self._stopping.is_set():
+        while not self.is_stopping:
             counts, _ = self.receipts.known()
             if not counts:
                 time.sleep(0.01)

@@ -11,6 +11,7 @@ import pytest
 
 from client import Client, npz, rows_of, same_bits, shard_files, wait_for
 from damage import shard_folder
+from proc import is_traced, threads
 from server_process import BINARY, clean_environment, verify
 from test_delete import assert_agrees
 
@@ -200,8 +201,8 @@ def test_reads_and_writes_meanwhile_are_right(content):
         except BaseException as problem:
             problems.append(problem)
 
-    threads = [threading.Thread(target=read) for _ in range(2)]
-    for thread in threads:
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for thread in readers:
         thread.start()
     try:
         for turn in range(6):
@@ -209,7 +210,7 @@ def test_reads_and_writes_meanwhile_are_right(content):
             assert content.client.compact()["failure"] is None
     finally:
         stopping.set()
-        for thread in threads:
+        for thread in readers:
             thread.join(60)
     assert not problems, problems
     content.assert_right()
@@ -318,16 +319,13 @@ def test_kill_9_at_every_call_that_changes_a_name(content, call, injections):
     content.fill(2)
     for when in range(1, 4):
         client = content.client
-        thread = next(
-            one for one in os.listdir(f"/proc/{content.server.pid}/task")
-            if open(f"/proc/{content.server.pid}/task/{one}/comm").read().strip() == "ingot-compact")
+        thread = threads(content.server.pid, "ingot-compact")[0]
         strace = subprocess.Popen(
-            ["strace", "-qq", "-o", os.devnull, "-p", thread,
+            ["strace", "-qq", "-o", os.devnull, "-p", str(thread),
              "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={when}"],
             stderr=subprocess.PIPE)
         try:
-            wait_for(lambda: open(f"/proc/{content.server.pid}/task/{thread}/status").read(),
-                     lambda it: "TracerPid:\t0" not in it)
+            wait_for(lambda: is_traced(content.server.pid, thread), lambda traced: traced)
             client.request("POST", f"{client.base}/compact", json={"dead_percent": 0})
             ended = wait_for(
                 lambda: content.server.process.poll(), lambda it: it is not None, seconds=10)

@@ -11,6 +11,7 @@ import pytest
 from client import (
     JSON, NDJSON, NPY, TEXT, Client, dumps, lines, npy, rows_of, wait_for)
 from damage import damage_row, shard_folder
+from proc import held_files
 from server_process import clean_environment
 
 ID_COUNT = 10_000_000 if os.environ.get("INGOT_THOROUGH") else 1_000_000
@@ -238,9 +239,7 @@ def test_memory_does_not_grow_with_the_question(server, client):
 
 def spools(server):
     """Files without a name that the server still holds."""
-    folder = f"/proc/{server.pid}/fd"
-    targets = [os.readlink(f"{folder}/{name}") for name in os.listdir(folder)]
-    return [one for one in targets if one.startswith(str(server.store)) and "(deleted)" in one]
+    return [one for one in held_files(server.pid) if one.startswith(str(server.store)) and "(deleted)" in one]
 
 
 def test_the_kept_answer_is_gone_when_the_client_goes_away(server, client):

@@ -1,6 +1,4 @@
 # Errors that strace puts in the place of system calls of a running server. Used by the tests of this folder.
-import os
-import re
 import shutil
 import signal
 import subprocess
@@ -10,18 +8,10 @@ from pathlib import Path
 import pytest
 
 from client import wait_for
+from proc import is_traced, threads
 
 # strace detaches within a moment, unless it is held up itself.
 DETACH_SECONDS = 20
-
-
-def threads(server, name=None):
-    """The threads of a server, or those of a name."""
-    found = []
-    for one in os.listdir(f"/proc/{server.pid}/task"):
-        if name is None or Path(f"/proc/{server.pid}/task/{one}/comm").read_text().strip() == name:
-            found.append(int(one))
-    return found
 
 
 class Injection:
@@ -40,7 +30,7 @@ class Injection:
         command = ["strace", "-qq", "-o", str(self.output), "-e", f"trace={call.split(':')[0]}", "-e", f"inject={call}"]
         for path in paths:
             command += ["-P", str(path)]
-        self.traced = threads(server, thread) if thread else threads(server)
+        self.traced = threads(server.pid, thread)
         assert self.traced, f"no thread is called {thread}"
         # Without -f a thread alone is followed.
         command += ["-f", "-p", str(server.pid)] if not thread else [a for one in self.traced for a in ("-p", str(one))]
@@ -58,15 +48,7 @@ class Injection:
     def _untraced(self):
         if self.process.poll() is not None:
             pytest.skip(f"strace cannot be used here: {self.process.stderr.read()}")
-        left = []
-        for thread in self.traced:
-            try:
-                status = Path(f"/proc/{self.server.pid}/task/{thread}/status").read_text()
-            except FileNotFoundError:
-                continue
-            if re.search(r"TracerPid:\s+0$", status, re.MULTILINE):
-                left.append(thread)
-        return left
+        return [one for one in self.traced if is_traced(self.server.pid, one) is False]
 
     def happened(self):
         """How often it has happened until now."""

@@ -91,6 +91,9 @@ let package = Package(
       swiftSettings: settings),
 
     .target(
+      name: "TestContent", dependencies: ["ShardStore"], path: "Tests/TestContent",
+      swiftSettings: commonSettings),
+    .target(
       name: "Fuzzing",
       dependencies: [
         "HTTPCore", "IngestAPI", "IngestService", "ShardStore", "SystemIO", "DiskSimulation",
@@ -102,7 +105,8 @@ let package = Package(
       name: "SystemIOTests", dependencies: ["SystemIO", "DiskSimulation"],
       swiftSettings: commonSettings),
     .testTarget(
-      name: "ShardStoreTests", dependencies: ["ShardStore", "SystemIO", "DiskSimulation"],
+      name: "ShardStoreTests",
+      dependencies: ["ShardStore", "SystemIO", "DiskSimulation", "TestContent"],
       swiftSettings: commonSettings),
     .testTarget(
       name: "SalvageTests",
@@ -115,14 +119,14 @@ let package = Package(
     .testTarget(
       name: "IngestServiceTests",
       dependencies: [
-        "IngestService", "ShardStore", "SystemIO", "Catalog", "DiskSimulation",
+        "IngestService", "ShardStore", "SystemIO", "Catalog", "DiskSimulation", "TestContent",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: commonSettings),
     .testTarget(
       name: "ExplorerTests",
       dependencies: [
-        "IngestService", "ShardStore", "SystemIO", "DiskSimulation",
+        "IngestService", "ShardStore", "SystemIO", "DiskSimulation", "TestContent",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: commonSettings),
@@ -131,12 +135,14 @@ let package = Package(
     .testTarget(
       name: "DamageTests",
       dependencies: [
-        "IngestService", "ShardStore", "SystemIO", "DiskSimulation", "CLinux",
+        "IngestService", "ShardStore", "SystemIO", "DiskSimulation", "CLinux", "TestContent",
         .product(name: "GRDBSQLite", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: commonSettings),
-    .testTarget(name: "HTTPCoreTests", dependencies: ["HTTPCore"], swiftSettings: commonSettings),
+    .testTarget(
+      name: "HTTPCoreTests", dependencies: ["HTTPCore", "TestContent"],
+      swiftSettings: commonSettings),
     .testTarget(
       name: "HTTPServerTests", dependencies: ["HTTPServer", "HTTPCore", "SystemIO"],
       swiftSettings: commonSettings),
@@ -144,6 +150,7 @@ let package = Package(
       name: "IngestAPITests",
       dependencies: [
         "IngestAPI", "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
+        "TestContent",
       ],
       swiftSettings: commonSettings),
   ],

@@ -5,6 +5,7 @@ import Foundation
 import IngestService
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct CatalogRebuildTests {

@@ -4,6 +4,7 @@ import Foundation
 import IngestService
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct CleanStoreTests {

@@ -6,6 +6,7 @@ import Glibc
 import IngestService
 import ShardStore
 import SystemIO
+import TestContent
 
 /// The states from which a damage takes its bytes.
 struct DamageSources {

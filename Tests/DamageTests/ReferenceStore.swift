@@ -6,6 +6,7 @@ import IngestService
 import Logging
 import ShardStore
 import SystemIO
+import TestContent
 
 /// A store's folder in memory where there is such a place; removed with this.
 final class ReferenceStore: Sendable {
@@ -162,45 +163,16 @@ extension StorePlan {
 
   /// A batch of a plan; always the same.
   func batch(_ index: Int, of plan: CollectionPlan) -> Batch {
-    let memory = RowMemory(byteCount: plan.rowCounts[index] * plan.dimension * plan.dtype.byteCount)
     var random = SeededGenerator(seed: seed &+ UInt64(index) << 8 &+ UInt64(plan.dimension))
-    memory.fill(with: &random)
-    var ids = IDList.Builder()
-    for row in 0..<plan.rowCounts[index] { try! ids.append(Self.id(batch: index, row: row)) }
+    let rowCount = plan.rowCounts[index]
+    let rows = (0..<(rowCount * plan.dimension * plan.dtype.byteCount)).map { _ in
+      UInt8(truncatingIfNeeded: random.next() >> 24)
+    }
     return Batch(
-      ids: try! ids.finish(), dimension: plan.dimension, dtype: plan.dtype, rows: memory.bytes,
-      bodySHA256: index % 2 == 0 ? nil : (0..<32).map { UInt8($0 + index) }, owner: memory)
+      (0..<rowCount).map { Self.id(batch: index, row: $0) }, dimension: plan.dimension,
+      dtype: plan.dtype, rows: rows,
+      bodySHA256: index % 2 == 0 ? nil : (0..<32).map { UInt8($0 + index) })
   }
 
   static func id(batch: Int, row: Int) -> String { "images/\(batch)/\(row).jpg" }
-}
-
-/// Keeps the rows of a test's batch alive.
-final class RowMemory: @unchecked Sendable {
-  private let memory: UnsafeMutableRawBufferPointer
-  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
-
-  init(byteCount: Int) { memory = .allocate(byteCount: byteCount, alignment: 64) }
-
-  func fill(with random: inout SeededGenerator) {
-    for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: random.next() >> 24) }
-  }
-
-  deinit { memory.deallocate() }
-}
-
-/// A generator that can be started again. Source: Steele, Lea, Flood, "Fast splittable pseudorandom
-/// number generators", 2014 (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
-  }
 }

@@ -6,6 +6,7 @@ import Foundation
 import IngestService
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct RestartTests {

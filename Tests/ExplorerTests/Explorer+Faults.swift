@@ -2,6 +2,7 @@
 // clients send the rest again, and nothing is there twice.
 
 import DiskSimulation
+import TestContent
 
 extension Explorer {
   /// - Parameters:

@@ -2,6 +2,7 @@
 // follow when the power goes again. Faults: Explorer+Faults.swift. What is looked at: Program+Check.swift.
 
 import DiskSimulation
+import TestContent
 
 struct Explorer {
   let workload: Workload

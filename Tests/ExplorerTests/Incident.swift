@@ -4,6 +4,7 @@
 import DiskSimulation
 import Glibc
 import Synchronization
+import TestContent
 
 enum Incident: Equatable, Sendable {
   /// Comes before the run that it is about.

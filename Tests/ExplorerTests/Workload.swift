@@ -3,6 +3,7 @@
 
 import IngestService
 import ShardStore
+import TestContent
 
 /// Something that is committed as a whole. Its number, counted over a workload, is in its rows and its batch id.
 enum Change: Sendable {
@@ -128,33 +129,13 @@ struct Workload: Sendable {
 extension Change {
   /// Always the same for the same number.
   func batch(number: Int) -> Batch {
-    var ids = IDList.Builder()
     switch self {
-    case .deletion(let list):
-      for id in list { try! ids.append(id) }
-      return Batch(
-        deletionOf: try! ids.finish(), dimension: Workload.dimension, dtype: .float32)
+    case .deletion(let ids):
+      return Batch(deletionOf: IDList(ids), dimension: Workload.dimension, dtype: .float32)
     case .batch(let key, let rowCount):
-      for row in 0..<rowCount { try! ids.append("\(key)-\(row)") }
       let values = (0..<(rowCount * Workload.dimension)).map { Float(number * 8192 + $0 + 1) }
-      let memory = RowMemory(values)
       return Batch(
-        ids: try! ids.finish(), dimension: Workload.dimension, dtype: .float32,
-        rows: memory.bytes, bodySHA256: nil, owner: memory)
+        (0..<rowCount).map { "\(key)-\($0)" }, dimension: Workload.dimension, values: values)
     }
   }
-}
-
-/// Keeps the rows of a test's batch alive.
-final class RowMemory: @unchecked Sendable {
-  let bytes: UnsafeRawBufferPointer
-
-  init(_ values: [Float]) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: values.count * 4, alignment: 64)
-    values.withUnsafeBytes { memory.copyMemory(from: $0) }
-    bytes = UnsafeRawBufferPointer(memory)
-  }
-
-  deinit { bytes.deallocate() }
 }

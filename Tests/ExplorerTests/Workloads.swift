@@ -1,5 +1,7 @@
 // The workloads that are explored: batches in every schedule, rewriting, repair, restarts, and random ones.
 
+import TestContent
+
 extension Workload {
   static func named(_ name: String) -> Workload? {
     if name.hasPrefix("random-") { return Int(name.dropFirst(7)).map(random) }
@@ -80,7 +82,7 @@ extension Workload {
 
   /// Any steps in any order.
   static func random(_ number: Int) -> Workload {
-    var random = SeededGenerator(seed: UInt64(number) &* 0x9E37_79B9_7F4A_7C15)
+    var random = SeededGenerator(seed: UInt64(number))
     var steps: [Step] = []
     var keys = [0]
     for _ in 0..<Int.random(in: 3...7, using: &random) {
@@ -100,27 +102,5 @@ extension Workload {
       }
     }
     return Workload("random-\(number)", steps)
-  }
-}
-
-/// A generator whose sequence is known from its seed. Source: Steele, Lea, Flood, "Fast splittable
-/// pseudorandom number generators", 2014 (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  /// Another sequence for each text.
-  init(seed: UInt64, _ text: String) {
-    // FNV-1a: Swift's own hashes differ from process to process.
-    state = text.utf8.reduce(seed ^ 0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-  }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
   }
 }

@@ -2,6 +2,7 @@
 // Sources/HTTPCore/ChunkedBodyDecoder.swift.
 
 import HTTPCore
+import TestContent
 import Testing
 
 @Suite struct ChunkedBodyDecoderTests {
@@ -90,7 +91,7 @@ import Testing
         return "\(decoded.data)"
       } catch { return "\(error)" }
     }
-    var numbers = SeededNumbers(seed: UInt64(seed))
+    var numbers = SeededGenerator(seed: UInt64(seed))
     for _ in 0..<300 {
       let bytes = mutated(Array(Self.valid[seed].wire.utf8), &numbers)
       #expect(outcome([bytes]) == outcome(bytes.map { [$0] }), "seed \(seed): \(bytes)")

@@ -1,6 +1,7 @@
 // Feeds a request head to the parser: whole, or cut.
 
 import HTTPCore
+import TestContent
 
 /// What came out of one head: comparable, so that different cuts can be held against each other.
 struct Verdict: Equatable, CustomStringConvertible {
@@ -43,23 +44,8 @@ func verdict(_ pieces: [[UInt8]], limits: RequestHeadLimits = RequestHeadLimits(
   }
 }
 
-/// Numbers that only depend on the seed (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ (mixed >> 31)
-  }
-}
-
 /// The bytes after one to four random changes, with a liking for the bytes that mean something.
-func mutated(_ bytes: [UInt8], _ numbers: inout SeededNumbers) -> [UInt8] {
+func mutated(_ bytes: [UInt8], _ numbers: inout SeededGenerator) -> [UInt8] {
   let telling = Array("\r\n :;,\t\0%/?0aF-+".utf8)
   var bytes = bytes
   for _ in 0..<Int.random(in: 1...4, using: &numbers) {

@@ -2,6 +2,7 @@
 // Sources/HTTPCore/RequestFraming.swift.
 
 import HTTPCore
+import TestContent
 import Testing
 
 @Suite struct RequestHeadTests {
@@ -131,7 +132,7 @@ import Testing
   }
 
   @Test(arguments: valid.indices) func judgesDamagedHeadsTheSameHoweverTheyAreCut(_ seed: Int) {
-    var numbers = SeededNumbers(seed: UInt64(seed))
+    var numbers = SeededGenerator(seed: UInt64(seed))
     for _ in 0..<300 {
       let bytes = mutated(Array(Self.valid[seed].utf8), &numbers)
       let whole = verdict([bytes])

@@ -1,5 +1,6 @@
 // Ids that come in pieces: wherever they are cut they are the same, and no bytes at all stop the program.
 
+import TestContent
 import Testing
 
 @testable import IngestAPI
@@ -86,7 +87,7 @@ import Testing
   @Test func noMutationStopsTheProgram() {
     let seed = UInt64.random(in: .min ... .max)
     print("id streams, seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     var refusedCount = 0
     for number in 0..<20_000 {
       let form = Self.forms[number % Self.forms.count]
@@ -103,7 +104,7 @@ import Testing
     #expect((1000..<20_000).contains(refusedCount))
   }
 
-  private func mutate(_ body: inout [UInt8], _ random: inout SplitMix) {
+  private func mutate(_ body: inout [UInt8], _ random: inout SeededGenerator) {
     guard !body.isEmpty else { return }
     let place = Int.random(in: 0..<body.count, using: &random)
     let pieces = [

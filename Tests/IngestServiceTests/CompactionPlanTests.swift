@@ -1,5 +1,6 @@
 // Which shards are written anew, and which of them together.
 
+import TestContent
 import Testing
 
 @testable import IngestService
@@ -52,7 +53,7 @@ import Testing
   }
 
   @Test(arguments: 0..<200) func groupsFitAndAreInOrder(seed: UInt64) {
-    var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15)
+    var random = SeededGenerator(seed: seed)
     let shards = (0..<20).map { _ -> (rows: Int, live: Int) in
       let rows = Int.random(in: 0...100, using: &random)
       return (rows, Int.random(in: 0...rows, using: &random))

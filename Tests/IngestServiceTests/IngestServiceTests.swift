@@ -5,6 +5,7 @@ import IngestService
 import ShardStore
 import Synchronization
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct IngestServiceTests {
@@ -124,12 +125,7 @@ import Testing
   @Test func refusesABatchOfAnotherShapeAndOneAfterItsEnd() throws {
     let store = RealStore()
     let open = try store.open()
-    let values = RowMemory([1, 2])
-    var ids = IDList.Builder()
-    try ids.append("a")
-    let batch = Batch(
-      ids: try ids.finish(), dimension: 2, dtype: .float32, rows: values.bytes, bodySHA256: nil,
-      owner: values)
+    let batch = Batch(["a"], dimension: 2, values: [1, 2])
     let outcome = Mutex<Result<Commit, IngestError>?>(nil)
 
     open.service.append(batch, to: open.collection, batchID: nil) { answer in

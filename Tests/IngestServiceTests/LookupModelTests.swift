@@ -4,6 +4,7 @@
 import Glibc
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @testable import IngestService
@@ -13,7 +14,7 @@ import Testing
   private typealias Model = [String: Float?]
 
   @Test(arguments: 0..<12) func everyLookUpSaysWhatWasDoneLast(seed: UInt64) throws {
-    var random = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15)
+    var random = SeededGenerator(seed: seed)
     let store = RealStore()
     // Emptied before the store is opened again: whoever holds a service holds the lock.
     var current: OpenStore? = try store.open()
@@ -50,10 +51,7 @@ import Testing
     let values = ids.indices.flatMap { row in
       [Float](repeating: Float(step * 10 + row), count: RealStore.dimension)
     }
-    let memory = RowMemory(values)
-    let batch = Batch(
-      ids: list(ids), dimension: RealStore.dimension, dtype: .float32, rows: memory.bytes,
-      bodySHA256: nil, owner: memory)
+    let batch = Batch(ids, dimension: RealStore.dimension, values: values)
     let answer = Monitor<Bool?>(nil)
     open.service.append(batch, to: open.collection, batchID: nil) { outcome in
       answer.change { $0 = (try? outcome.get()) != nil }

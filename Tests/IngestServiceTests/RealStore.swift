@@ -6,6 +6,7 @@ import IngestService
 import Logging
 import ShardStore
 import SystemIO
+import TestContent
 
 final class RealStore: Sendable {
   let root: String
@@ -107,12 +108,8 @@ struct OpenStore {
 
   static func batch(_ number: Int, rowCount: Int) -> Batch {
     let values = (0..<(rowCount * RealStore.dimension)).map { Float(number * 1000 + $0) + 0.25 }
-    var ids = IDList.Builder()
-    for row in 0..<rowCount { try! ids.append("\(number)-\(row)") }
-    let memory = RowMemory(values)
     return Batch(
-      ids: try! ids.finish(), dimension: RealStore.dimension, dtype: .float32, rows: memory.bytes,
-      bodySHA256: nil, owner: memory)
+      (0..<rowCount).map { "\(number)-\($0)" }, dimension: RealStore.dimension, values: values)
   }
 
   /// Appends and waits for the answer.

@@ -1,6 +1,7 @@
 // Rows and deletions of an id in one shard: the newest record says what holds, in every form of the index.
 
 import SystemIO
+import TestContent
 import Testing
 
 @testable import ShardStore
@@ -25,7 +26,7 @@ import Testing
 
   /// Few hashes for many ids, so that most ids share theirs with others.
   @Test(arguments: 0..<20) func everyFormOfTheIndexAgreesWithAModel(seed: UInt64) throws {
-    var random = Generator(state: seed)
+    var random = SeededGenerator(seed: seed)
     var bytes: [UInt8] = []
     var index = OpenIDIndex()
     var model: [UInt8: (row: Int, isDeletion: Bool)] = [:]
@@ -60,14 +61,5 @@ import Testing
       }
     }
     #expect(sorted.map(\.count) == [index.sortedEntries().count, sealed.count])
-  }
-
-  private struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return state ^ (state >> 29)
-    }
   }
 }

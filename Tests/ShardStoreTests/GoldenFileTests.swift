@@ -5,6 +5,7 @@ import DiskSimulation
 import Foundation
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct GoldenFileTests {

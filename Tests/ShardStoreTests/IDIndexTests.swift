@@ -3,6 +3,7 @@
 import DiskSimulation
 import Glibc
 import SystemIO
+import TestContent
 import Testing
 
 @testable import ShardStore

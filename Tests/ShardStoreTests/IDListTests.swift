@@ -1,5 +1,6 @@
 // The ids of a batch: limits, UTF-8, duplicates, and the form in which the log keeps them.
 
+import TestContent
 import Testing
 
 @testable import ShardStore

@@ -3,6 +3,7 @@
 import DiskSimulation
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct ShardCutTests {

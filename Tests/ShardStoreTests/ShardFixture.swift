@@ -4,6 +4,7 @@ import DiskSimulation
 import ShardStore
 import Synchronization
 import SystemIO
+import TestContent
 
 /// One collection of small shards with fixed UUIDs, clock and contents.
 struct ShardFixture {
@@ -48,15 +49,12 @@ struct ShardFixture {
   func batch(_ number: Int, rowCount: Int) -> BatchToWrite {
     let dimension = geometry.dimension
     let values = (0..<(rowCount * dimension)).map { Float(number * 1000 + $0) + 0.5 }
-    let ids = IDList((0..<rowCount).map { "\(number)-\($0)" })
-    let memory = RowMemory(values)
     let batch = Batch(
-      ids: ids, dimension: dimension, dtype: .float32, rows: memory.bytes, bodySHA256: nil,
-      owner: memory)
+      (0..<rowCount).map { "\(number)-\($0)" }, dimension: dimension, values: values)
     let seed = identity(0).idHashSeed
     return BatchToWrite(
       batch: batch, batchID: "batch-\(number)", sequence: number, committedAt: Self.committedAt,
-      idHashes: (0..<rowCount).map { ids.hash($0, seed: seed) })
+      idHashes: (0..<rowCount).map { batch.ids.hash($0, seed: seed) })
   }
 
   /// A shard with these batches, durable and visible. Batch numbers go on from `firstSequence`.
@@ -135,29 +133,6 @@ extension ShardFixture {
     }
     return offsets
   }
-}
-
-extension IDList {
-  /// Ids that are known to be right.
-  init(_ ids: [String]) {
-    var builder = IDList.Builder()
-    for id in ids { try! builder.append(id) }
-    self = try! builder.finish()
-  }
-}
-
-/// Keeps the rows of a test's batch alive.
-final class RowMemory: @unchecked Sendable {
-  let bytes: UnsafeRawBufferPointer
-
-  init(_ values: [Float]) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: values.count * 4, alignment: 64)
-    values.withUnsafeBytes { memory.copyMemory(from: $0) }
-    bytes = UnsafeRawBufferPointer(memory)
-  }
-
-  deinit { bytes.deallocate() }
 }
 
 /// Counts the operations of a disk, for faults at each of them.

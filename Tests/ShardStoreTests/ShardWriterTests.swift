@@ -4,6 +4,7 @@ import DiskSimulation
 import Glibc
 import ShardStore
 import SystemIO
+import TestContent
 import Testing
 
 @Suite struct ShardWriterTests {

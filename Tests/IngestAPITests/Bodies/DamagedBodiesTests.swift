@@ -1,6 +1,7 @@
 // Damaged bodies: cut at every byte, every bit flipped, mutated at random. Nothing traps, and
 // nothing that differs from what was sent becomes a batch.
 
+import TestContent
 import Testing
 
 @testable import IngestAPI
@@ -124,7 +125,7 @@ struct Sample: CustomTestStringConvertible, Sendable {
     let round: UInt64 = 1
     let seed = sample.name.utf8.reduce(round) { $0 &* 31 &+ UInt64($1) }
     print("mutations of \(sample.name): seed \(seed)")
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     var decodedCount = 0
 
     for _ in 0..<20_000 {
@@ -135,7 +136,7 @@ struct Sample: CustomTestStringConvertible, Sendable {
     #expect(decodedCount < 20_000)
   }
 
-  private func mutated(_ original: [UInt8], _ random: inout SplitMix) -> [UInt8] {
+  private func mutated(_ original: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
     var bytes = original
     for _ in 0..<Int.random(in: 1...6, using: &random) where !bytes.isEmpty {
       let offset = Int.random(in: bytes.indices, using: &random)
@@ -150,18 +151,5 @@ struct Sample: CustomTestStringConvertible, Sendable {
       }
     }
     return bytes
-  }
-}
-
-/// A small generator with a seed.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var mixed = state
-    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-    return mixed ^ mixed >> 31
   }
 }

@@ -1,5 +1,5 @@
-# Threads that work until a block ends, and keep what went wrong. Used by writers.py, and by torture.py and test_mapped_files.py
-# in Tests/Faults.
+# Threads that work until a block ends, and keep what went wrong. Used by writers.py, and by load.py, torture.py and
+# test_mapped_files.py in Tests/Faults.
 import threading
 
 
@@ -17,6 +17,10 @@ class Threads:
     def is_stopping(self):
         return self._stopping.is_set()
 
+    def pause(self, seconds):
+        """Waits, but not beyond the end of the block."""
+        self._stopping.wait(seconds)
+
     def _guard(self, number):
         try:
             self.work(number)
@@ -31,7 +35,10 @@ class Threads:
         return self
 
     def __exit__(self, kind, *_):
+        self.stop()
+        assert kind or not self.problems, self.problems
+
+    def stop(self):
         self._stopping.set()
         for thread in self._threads:
             thread.join(120)
-        assert kind or not self.problems, self.problems

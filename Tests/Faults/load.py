@@ -2,10 +2,9 @@
 # What is asked of health at the same time: health_watch.py. Used by the tests of this folder.
 import os
 import random
-import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import requests
 
 from client import Client, load, npz, rows_in_file, same_bits
 from server_process import ROOT, verify
+from threads import Threads
 
 IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"
 SENTENCES = np.load(ROOT / "Tests/Data/minilm-sentences.npz")["embeddings"]
@@ -23,6 +23,7 @@ STORED = (200, 201)
 FULL = (507, "disk-full")
 FAILED = (500, "storage-failed")
 REFUSAL_PAUSE = 0.02
+READ_PAUSE = 0.01
 ADMISSION_SECONDS = 0.2
 
 
@@ -49,49 +50,38 @@ class Attempt:
     answer: tuple = None
 
 
-@dataclass
-class Load:
+class Load(Threads):
     """`with Load(url, may=[FULL]) as load:` writes until the block ends. Answers that are not in `may` are problems."""
-    url: str
-    writers: int = 2
-    may: list = field(default_factory=list)
-    reads: bool = True
-    read_may: tuple = None
-    pause: float = 0
-    timeout: float = 60
 
-    def __post_init__(self):
+    def __init__(self, url, writers=2, may=(), reads=True, read_may=None, pause=0, timeout=60):
+        super().__init__(writers + (1 if reads else 0))
+        self.url, self.writers, self.timeout = url, writers, timeout
+        self.may, self.read_may, self.pause_seconds = may, read_may, pause
         self.receipts, self.sent, self.attempts = {}, set(), []
-        self.answers, self.problems, self.details = Counter(), [], []
-        self._lock = threading.Condition()
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._guarded, args=(self._write, n)) for n in range(self.writers)]
-        if self.reads:
-            self._threads.append(threading.Thread(target=self._guarded, args=(self._read, 0)))
+        self.answers, self.details = Counter(), []
 
-    def _guarded(self, body, number):
-        try:
-            body(number)
-        except BaseException as problem:
-            with self._lock:
-                self.problems.append(problem)
-                self._lock.notify_all()
+    def work(self, number):
+        """The last thread reads, if one does."""
+        if number < self.writers:
+            self._write(number)
+        else:
+            self._read()
 
     def _write(self, writer):
         client = Client(self.url)
         number = 0
-        while not self._stopping.is_set():
+        while not self.is_stopping:
             if self.write(client, writer, number):
                 number += 1
-                self._stopping.wait(self.pause)
+                self.pause(self.pause_seconds)
             else:
-                self._stopping.wait(max(self.pause, REFUSAL_PAUSE))
+                self.pause(max(self.pause_seconds, REFUSAL_PAUSE))
 
     def write(self, client, writer, number, meanwhile=None):
         """Sends a batch once, and says whether it was acknowledged; `meanwhile` is called when half of it was sent."""
         batch_id = f"{writer}.{number}"
         attempt = Attempt(time.monotonic())
-        with self._lock:
+        with self._changed:
             self.sent.add(batch_id)
             self.attempts.append(attempt)
         response = client.request(
@@ -99,22 +89,23 @@ class Load:
             timeout=self.timeout, headers={"Content-Type": "application/x-npz"})
         is_stored = response.status_code in STORED
         answer = (response.status_code, None if is_stored else response.json().get("code"))
-        with self._lock:
+        with self._changed:
             attempt.ended, attempt.is_stored, attempt.answer = time.monotonic(), is_stored, answer
             self.answers[answer] += 1
             if is_stored:
                 self.receipts[batch_id] = response.json()
             else:
                 self.details.append(response.text)
-            self._lock.notify_all()
+            self._changed.notify_all()
         if not is_stored:
             assert answer in self.may, response.text
             assert_refusal(response)
         return is_stored
 
-    def _read(self, seed):
-        client, chance = Client(self.url), random.Random(seed)
-        while not self._stopping.wait(0.01):
+    def _read(self):
+        client, chance = Client(self.url), random.Random(0)
+        while not self.is_stopping:
+            self.pause(READ_PAUSE)
             known = list(self.acknowledged())
             if known:
                 self.read(client, chance.choice(known))
@@ -130,23 +121,23 @@ class Load:
         assert same_bits(load(response.content)["embeddings"], rows_of(writer, number)[:4]), batch_id
 
     def acknowledged(self):
-        with self._lock:
+        with self._changed:
             return dict(self.receipts)
 
     def wait_for(self, count=1, seconds=20):
         """Waits for so many more acknowledgements, and gives the seconds until then."""
         started = time.monotonic()
-        with self._lock:
+        with self._changed:
             goal = len(self.receipts) + count
-            self._lock.wait_for(lambda: len(self.receipts) >= goal or self.problems, seconds)
+            self._changed.wait_for(lambda: len(self.receipts) >= goal or self.problems, seconds)
             assert not self.problems, self.problems
             assert len(self.receipts) >= goal, f"{dict(self.answers)} {self.details[-1:]}"
         return time.monotonic() - started
 
     def wait_for_refusals(self, count, seconds=20):
         """Waits until so many answers in all were none of success."""
-        with self._lock:
-            self._lock.wait_for(lambda: len(self.details) >= count or self.problems, seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.details) >= count or self.problems, seconds)
             assert not self.problems, self.problems
             assert len(self.details) >= count, f"nothing was refused: {dict(self.answers)}"
 
@@ -159,20 +150,6 @@ class Load:
                 known, since = len(self.acknowledged()), time.monotonic()
             time.sleep(0.02)
         return known
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, kind, *_):
-        self.stop()
-        assert kind or not self.problems, self.problems
-
-    def stop(self):
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join(120)
 
 
 class InHalves:

@@ -1,5 +1,5 @@
 // Promises P1 to P6, P8 and P9 in every state that the explorer reaches. Workloads: Workloads.swift.
-// In short form about a hundred thousand states; with INGOT_THOROUGH=1 more than a million.
+// In short form more than two hundred thousand states; with INGOT_THOROUGH=1 more than a million.
 
 import DiskSimulation
 import Foundation

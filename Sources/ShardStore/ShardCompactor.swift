@@ -66,6 +66,19 @@ package struct ShardCompactor {
     } catch {
       throw .disk(error)
     }
+    do throws(CompactionFailure) { try fill() } catch {
+      // What it has taken of a full disk would keep the disk full.
+      discard()
+      throw error
+    }
+  }
+
+  /// Removes the new shard, which counts for nothing until it has replaced others.
+  private func discard() {
+    try? ShardWriter.removeNewShard(number, in: opener.collection, disk: opener.disk)
+  }
+
+  private func fill() throws(CompactionFailure) {
     var output = try CompactedShard(
       identity: opener.identity(number), geometry: opener.geometry, layout: layout,
       disk: opener.disk)
@@ -154,6 +167,11 @@ package struct ShardCompactor {
     let collection = opener.collection
     do throws(DiskError) {
       try opener.disk.exchange(layout.root, with: collection.shard(number).root)
+    } catch {
+      discard()
+      throw .disk(error)
+    }
+    do throws(DiskError) {
       try opener.disk.syncDirectory(collection.shards)
       try opener.disk.syncDirectory(collection.newShards)
     } catch {

@@ -11,6 +11,8 @@ package struct ShardGeometry: Equatable, Sendable {
   package static let rowCapacityMax = 1 << 20
   /// Keeps id offsets in ids.index within 32 bits; a shard whose log is as long takes no more batches.
   package static let logByteCountMax = 1 << 30
+  /// With what is reserved ahead and the seal record; a longer file was not written by Ingot.
+  static let logFileByteCountMax = logByteCountMax + 64 << 20
 
   package init(dimension: Int, dtype: Dtype, shardByteCount: Int) {
     self.init(

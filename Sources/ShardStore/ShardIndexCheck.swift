@@ -25,13 +25,13 @@ struct ShardIndexCheck: Sendable {
       return run()
     }
     let outcome = Monitor<Outcome?>(nil)
-    let thread = NamedThread("ingot-index") {
+    let thread = NamedThread(ifPossible: "ingot-index") {
       let found = run()
       outcome.change { $0 = found }
     }
     body()
-    thread.join()
-    return outcome.withLock { $0 } ?? Outcome()
+    thread?.join()
+    return outcome.withLock { $0 } ?? run()
   }
 
   private func run() -> Outcome {

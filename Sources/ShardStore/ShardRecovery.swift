@@ -70,6 +70,7 @@ package struct ShardOpener: Sendable {
   package func firstRecord(_ number: Int) -> CommitRecord? {
     guard let log = try? disk.openFile(collection.shard(number).log, for: .read),
       let byteCount = try? log.byteCount(), byteCount > 0,
+      byteCount <= ShardGeometry.logFileByteCountMax,
       let mapping = try? log.map(byteCount: byteCount)
     else { return nil }
     var reader = LogReader(mapping, identity: identity(number), range: 0..<byteCount)
@@ -87,6 +88,7 @@ extension ShardOpener {
     let logByteCount = try log.byteCount()
     let identity = identity(number)
     guard logByteCount > SealTable.trailerByteCount,
+      logByteCount <= ShardGeometry.logFileByteCountMax,
       let sealByteCount = SealTable.recordByteCount(
         ofTrailer: try log.read(
           offset: logByteCount - SealTable.trailerByteCount, byteCount: SealTable.trailerByteCount)),
@@ -177,6 +179,10 @@ extension ShardOpener {
     let layout = collection.shard(number)
     let embeddings = try disk.openFile(layout.embeddings, for: .readWrite)
     let log = try disk.openFile(layout.log, for: .readWrite)
+    let logByteCount = try log.byteCount()
+    guard logByteCount <= ShardGeometry.logFileByteCountMax else {
+      throw .tooLong(layout.log, logByteCount)
+    }
     let embeddingsByteCount = try embeddings.byteCount()
     let rowsInFile = (embeddingsByteCount - ShardHeader.byteCount) / geometry.rowStride
     let geometry = self.geometry.fitting(rowCount: max(0, rowsInFile))
@@ -184,8 +190,8 @@ extension ShardOpener {
       embeddings: embeddings, log: log,
       embeddingsMapping: try embeddings.map(
         byteCount: geometry.offset(ofRow: geometry.rowCapacity)),
-      logMapping: try log.map(byteCount: ShardGeometry.logByteCountMax),
-      embeddingsByteCount: embeddingsByteCount, logByteCount: try log.byteCount(),
+      logMapping: try log.map(byteCount: ShardGeometry.logFileByteCountMax),
+      embeddingsByteCount: embeddingsByteCount, logByteCount: logByteCount,
       geometry: geometry)
   }
 

@@ -82,6 +82,8 @@ package struct ShardRepair {
     var offset = header.count
     while offset < end {
       let piece = try file.read(offset: offset, byteCount: min(1 << 20, end - offset))
+      // Somebody cuts the file meanwhile.
+      guard !piece.isEmpty else { throw .differs(layout.embeddings) }
       try copy.write(piece, at: offset)
       offset += piece.count
     }

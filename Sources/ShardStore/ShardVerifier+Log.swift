@@ -7,8 +7,10 @@ extension ShardVerifier {
   func readLog(
     _ number: Int, byteCountMax: Int, _ result: inout ShardVerification
   ) throws(DiskError) -> BytesInMemory {
-    let file = try opener.disk.openFile(opener.collection.shard(number).log, for: .read)
+    let path = opener.collection.shard(number).log
+    let file = try opener.disk.openFile(path, for: .read)
     let byteCount = min(try file.byteCount(), byteCountMax)
+    guard byteCount <= ShardGeometry.logFileByteCountMax else { throw .tooLong(path, byteCount) }
     result.byteCount += byteCount
     var bytes: [UInt8] = []
     bytes.reserveCapacity(byteCount)

@@ -53,13 +53,14 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
   func readAll(_ body: (Piece, UnsafeRawBufferPointer) -> Void) {
     var threads: [NamedThread] = []
     file.startRead(offset: 0, byteCount: min(Self.aheadByteCount, byteCount))
-    if pieceCount == 1 {
-      // There is nothing to read ahead of one piece.
-      fill()
-    } else {
-      threads = (0..<Self.threadCount).map { _ in NamedThread("ingot-read") { [self] in fill() } }
+    // There is nothing to read ahead of one piece.
+    if pieceCount > 1 {
+      threads = (0..<Self.threadCount).compactMap { _ in
+        NamedThread(ifPossible: "ingot-read") { [self] in while fillNext() {} }
+      }
     }
     for number in 0..<pieceCount {
+      if threads.isEmpty { _ = fillNext() }
       guard let piece = queue.wait(for: { $0.ready.removeValue(forKey: number) }) else { break }
       let start = piece.buffer * pieceByteCount
       let end = start + ((try? piece.outcome.get()) ?? 0)
@@ -69,11 +70,12 @@ final class ShardVerifierReadAhead: @unchecked Sendable {
     for thread in threads { thread.join() }
   }
 
-  private func fill() {
-    while let (number, buffer) = nextPiece() {
-      let piece = read(number, into: buffer)
-      queue.change { $0.ready[number] = piece }
-    }
+  /// - Returns: false when all pieces were read.
+  private func fillNext() -> Bool {
+    guard let (number, buffer) = nextPiece() else { return false }
+    let piece = read(number, into: buffer)
+    queue.change { $0.ready[number] = piece }
+    return true
   }
 
   private func nextPiece() -> (number: Int, buffer: Int)? {

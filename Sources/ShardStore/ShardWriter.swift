@@ -71,9 +71,11 @@ package final class ShardWriter: Sendable {
     for batch in batches {
       rowCount += batch.rowCount
       logEnd += batch.ids.bytes.count + recordOverheadByteCountMax
+      // Behind the limit nothing of a log is mapped. Every shard takes one record, so that one fits somewhere.
+      let isFirst = tail.logEnd == 0 && count == 0
       let fits =
         rowCount <= shard.geometry.rowCapacity
-        && (logEnd <= ShardGeometry.logByteCountMax || tail.rowCount == 0)
+        && (logEnd <= ShardGeometry.logByteCountMax || isFirst)
       guard fits else { break }
       count += 1
     }

@@ -37,6 +37,11 @@ extension DiskError {
     DiskError(operation: "read back", path: path, code: EIO)
   }
 
+  /// A file that is longer than any of its kind can be.
+  package static func tooLong(_ path: String, _ byteCount: Int) -> DiskError {
+    DiskError(operation: "read \(byteCount) bytes of", path: path, code: EOVERFLOW)
+  }
+
   package static func last(_ operation: String, _ path: String) -> DiskError {
     DiskError(operation: operation, path: path, code: errno)
   }

@@ -13,18 +13,33 @@ package final class NamedThread: Sendable {
   package init(
     _ name: String, isBackground: Bool = false, _ body: @escaping @Sendable () -> Void
   ) {
-    final class Start: Sendable {
-      let name: String
-      let isBackground: Bool
-      let body: @Sendable () -> Void
-      init(_ name: String, _ isBackground: Bool, _ body: @escaping @Sendable () -> Void) {
-        self.name = name
-        self.isBackground = isBackground
-        self.body = body
-      }
+    guard let thread = Self.start(Start(name, isBackground, body)) else {
+      fatalError("no thread can be had: the limit on processes is reached (see ulimit -u)")
     }
+    self.thread = thread
+  }
+
+  /// A thread for what the caller can do itself; nil when none can be had.
+  package init?(ifPossible name: String, _ body: @escaping @Sendable () -> Void) {
+    guard let thread = Self.start(Start(name, false, body)) else { return nil }
+    self.thread = thread
+  }
+
+  private final class Start: Sendable {
+    let name: String
+    let isBackground: Bool
+    let body: @Sendable () -> Void
+
+    init(_ name: String, _ isBackground: Bool, _ body: @escaping @Sendable () -> Void) {
+      self.name = name
+      self.isBackground = isBackground
+      self.body = body
+    }
+  }
+
+  private static func start(_ start: Start) -> pthread_t? {
     var thread = pthread_t()
-    let start = unsafe Unmanaged.passRetained(Start(name, isBackground, body)).toOpaque()
+    let argument = unsafe Unmanaged.passRetained(start)
     let code = unsafe pthread_create(
       &thread, nil,
       { argument in
@@ -34,9 +49,12 @@ package final class NamedThread: Sendable {
         if start.isBackground { _ = linux_lower_thread_priority() }
         start.body()
         return nil
-      }, start)
-    precondition(code == 0, "a thread could not be started: error \(code)")
-    self.thread = thread
+      }, argument.toOpaque())
+    guard code == 0 else {
+      unsafe argument.release()
+      return nil
+    }
+    return thread
   }
 
   package func join() { _ = pthread_join(thread, nil) }

@@ -86,10 +86,14 @@ package struct RealDisk: Disk {
   package func space(at path: String) throws(DiskError) -> DiskSpace {
     var status = statvfs()
     guard unsafe statvfs(path, &status) == 0 else { throw .last("statvfs", path) }
-    let blockByteCount = Int(status.f_frsize)
+    // Network file systems have claimed numbers whose product is beyond 64 bits; sums of it are to fit as well.
+    let byteCountMax = 1 << 62
+    func byteCount(_ blockCount: UInt) -> Int {
+      let (product, isBeyond) = blockCount.multipliedReportingOverflow(by: status.f_frsize)
+      return isBeyond ? byteCountMax : min(byteCountMax, Int(clamping: product))
+    }
     return DiskSpace(
-      freeByteCount: Int(clamping: status.f_bavail) * blockByteCount,
-      totalByteCount: Int(clamping: status.f_blocks) * blockByteCount,
+      freeByteCount: byteCount(status.f_bavail), totalByteCount: byteCount(status.f_blocks),
       freeInodeCount: status.f_files == 0 ? nil : Int(clamping: status.f_favail))
   }
 

@@ -194,6 +194,9 @@ def replaced_by(kind, name):
             case "cut": path.write_bytes(aside.read_bytes()[:aside.stat().st_size // 2])
             case "nothing": pass
             case "foreign": shutil.copyfile(shard_folder(other, 1) / name, path)
+            case "endless":
+                shutil.copyfile(aside, path)
+                os.truncate(path, 1 << 40)
     damage.__name__ = f"{kind}_{name}"
     return damage
 
@@ -214,7 +217,7 @@ def folder_is(kind):
 KINDS = ["symlink", "FIFO", "folder", "empty", "zeros", "cut", "nothing", "foreign"]
 # The batches that are lost; of a file that is cut to its half, those in the other half.
 LOST = {"swapped": range(4, 12), "cut_embeddings.npy": range(5, 8), "cut_commits.log": range(6, 8)}
-WHOLE_SHARDS = [missing_folder, swapped, foreign, folder_is("file")] + [
+WHOLE_SHARDS = [missing_folder, swapped, foreign, folder_is("file"), replaced_by("endless", "commits.log")] + [
     replaced_by(kind, name) for name in ("embeddings.npy", "commits.log") for kind in KINDS]
 
 

@@ -30,8 +30,32 @@ import Testing
     #expect(try rowCountsAfterPowerCuts(fixture) == [9])
   }
 
+  /// Room that a failed compaction keeps would keep the next one from succeeding.
+  @Test func leavesNothingBehindWhenTheDiskIsFull() throws {
+    for failing in 0..<6 {
+      let (fixture, compactor) = try compaction()
+      let writes = OperationCounter()
+      fixture.disk.setFault { operation, _, _ in
+        operation == "pwrite" && writes.next() == failing ? ENOSPC : nil
+      }
+
+      #expect(throws: CompactionFailure.self) { try compactor.write() }
+
+      #expect(try fixture.disk.names(inDirectory: fixture.collection.newShards) == [])
+      fixture.disk.setFault(nil)
+      try compactor.write()
+      #expect(try compactor.replace().rowCount == 9)
+    }
+  }
+
   /// Two sealed shards of 5 and 4 rows, and what is to replace both, ready in `new/`.
   private func writtenCompaction() throws -> (ShardFixture, ShardCompactor) {
+    let (fixture, compactor) = try compaction()
+    try compactor.write()
+    return (fixture, compactor)
+  }
+
+  private func compaction() throws -> (ShardFixture, ShardCompactor) {
     let fixture = ShardFixture()
     try fixture.writeSealed([2, 3])
     try fixture.writeSealed([4], number: 1, firstSequence: 3)
@@ -41,9 +65,7 @@ import Testing
         row < shard.rowCount ? row..<min(shard.rowCount, row + countMax) : nil
       }
     }
-    let compactor = ShardCompactor(sources, opener: fixture.opener) { _ in true }
-    try compactor.write()
-    return (fixture, compactor)
+    return (fixture, ShardCompactor(sources, opener: fixture.opener) { _ in true })
   }
 
   /// What shard 0 has when nothing, or one thing, of what is not durable reaches the disk.

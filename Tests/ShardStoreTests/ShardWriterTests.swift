@@ -102,6 +102,21 @@ import Testing
     #expect(writer.shard.newest(ofID: id, hash: hash) == .row(2))
   }
 
+  /// What is mapped of a log ends where a log may end.
+  @Test func aShardOfDeletionsAloneIsFullWhenItsLogIs() throws {
+    let fixture = ShardFixture()
+    let writer = try ShardWriter.create(
+      fixture.identity(0), geometry: fixture.geometry, firstRowCount: 0, in: fixture.collection,
+      disk: fixture.disk, steps: fixture.steps)
+    let ids = IDList((0..<2000).map { String($0) + String(repeating: "x", count: 500) })
+    let deletion = Batch(deletionOf: ids, dimension: 8, dtype: .float32)
+    let most = ShardGeometry.logByteCountMax / ids.bytes.count
+
+    let count = writer.countThatFits(repeatElement(deletion, count: 2 * most))
+
+    #expect((most - 10...most).contains(count))
+  }
+
   @Test func hasANameOnlyOnceItsFirstBatchIsDurable() throws {
     let fixture = ShardFixture()
     let writer = try ShardWriter.create(

@@ -10,8 +10,19 @@ extension Catalog {
     (error as? DatabaseError)?.resultCode == .SQLITE_CANTOPEN
   }
 
-  /// A larger file is not read at start, which is to take no longer in a larger store; `ingot verify` reads it.
-  private static let checkedByteCountMax = 64 << 20
+  /// Whether an error says something of the process, the disk or another program, and not of the file.
+  package static func isHindered(_ error: any Error) -> Bool {
+    guard let error = error as? DatabaseError else { return false }
+    switch error.resultCode {
+    case .SQLITE_FULL, .SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM, .SQLITE_AUTH,
+      .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_NOMEM:
+      return true
+    case .SQLITE_IOERR:
+      // Bytes that the disk does not give are lost.
+      return ![.SQLITE_IOERR_READ, .SQLITE_IOERR_SHORT_READ].contains(error.extendedResultCode)
+    default: return false
+    }
+  }
 
   /// - Throws: when the file is shorter or longer than it says. SQLite reads a page that was cut as if the rest
   ///   were zero.
@@ -27,15 +38,6 @@ extension Catalog {
     guard found == expected else {
       throw CatalogError.damaged("it has \(found) bytes, expected \(expected)")
     }
-  }
-
-  /// - Throws: when SQLite finds its structure damaged.
-  static func checkStructure(_ database: Database) throws {
-    let pageCount = try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
-    let pageByteCount = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0
-    guard pageCount * pageByteCount <= checkedByteCountMax else { return }
-    let found = try String.fetchOne(database, sql: "PRAGMA quick_check(1)")
-    guard found == "ok" else { throw CatalogError.damaged(found ?? "no answer") }
   }
 
   private static func byteCount(ofFile path: String) -> Int {

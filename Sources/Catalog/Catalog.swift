@@ -6,7 +6,7 @@ internal import GRDB
 /// The SQLite file that knows every batch with its ids and its receipt.
 ///
 /// One connection writes, readers do not wait for it (WAL).
-package final class Catalog: Sendable {
+package final class Catalog: CatalogReader {
   let database: DatabasePool
   package let path: String
 
@@ -25,7 +25,6 @@ package final class Catalog: Sendable {
     try Self.checkByteCount(ofFile: path)
     database = try DatabasePool(path: path, configuration: configuration)
     try database.write { try Self.prepareSchema($0) }
-    try database.read { try Self.checkStructure($0) }
   }
 
   /// How far a shard's log has been read.
@@ -79,17 +78,8 @@ package final class Catalog: Sendable {
       ])
   }
 
-  /// Positions by shard number.
   package func positions(collection: String) throws -> [Int: Position] {
-    try database.read { try Self.positions($0, collection: collection) }
-  }
-
-  static func positions(_ database: Database, collection: String) throws -> [Int: Position] {
-    let statement = try database.cachedStatement(sql: "SELECT * FROM shards WHERE collection = ?")
-    let rows = try Row.fetchAll(statement, arguments: [collection])
-    return Dictionary(
-      try rows.map { (try $0.count(of: "shard"), try Position(row: $0)) },
-      uniquingKeysWith: { first, _ in first })
+    try database.read { try $0.catalogPositions(collection: collection) }
   }
 
   package func batch(collection: String, id: String) throws -> CatalogBatch? {
@@ -129,14 +119,14 @@ package final class Catalog: Sendable {
     return try database.read { try CatalogBatch.fetchAll($0, sql: query, arguments: values) }
   }
 
-  /// The batches and deletions of a shard in the order of their commit, with their ids.
   package func batches(collection: String, shard: Int) throws -> [CatalogBatch] {
-    try database.read { database in
-      try CatalogBatch.fetchAll(
-        database,
-        sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
-        arguments: [collection, shard])
-    }
+    try database.read { try $0.catalogBatches(collection: collection, shard: shard) }
+  }
+
+  package func collections() throws -> [String] { try database.read { try $0.catalogCollections() } }
+
+  package func rowCount(collection: String, shard: Int) throws -> Int? {
+    try database.read { try $0.catalogRowCount(collection: collection, shard: shard) }
   }
 
   /// Puts a shard in the place of those that it replaces, in one transaction.
@@ -164,13 +154,8 @@ package final class Catalog: Sendable {
     }
   }
 
-  /// The largest sequence of a collection; 0 for none.
-  package func lastSequence(collection: String) throws -> Int {
-    try database.read { database in
-      try Int.fetchOne(
-        database, sql: "SELECT MAX(sequence) FROM batches WHERE collection = ?",
-        arguments: [collection]) ?? 0
-    }
+  package func lastSequence(collection: String) throws -> Int? {
+    try database.read { try $0.catalogLastSequence(collection: collection) }
   }
 
   /// What is wrong with the file, of which every page is read; nil when nothing is.
@@ -197,20 +182,5 @@ package final class Catalog: Sendable {
   /// Moves what is in the write-ahead log into the database file, as before a clean stop.
   package func checkpoint() throws {
     try database.writeWithoutTransaction { try _ = $0.checkpoint(.truncate) }
-  }
-}
-
-extension Catalog.Position {
-  fileprivate init(row: Row) throws {
-    self.init(
-      logOffset: try row.count(of: "log_offset"), rowCount: try row.count(of: "row_count"),
-      firstRecordCRC32C: try row.checksum("first_record_crc32c"))
-    let numbers = try row.text("replaced")
-    replaced = try numbers.split(separator: ",").map { text in
-      guard let number = Int(text) else {
-        throw CatalogError.outOfRange(column: "replaced", value: -1)
-      }
-      return number
-    }
   }
 }

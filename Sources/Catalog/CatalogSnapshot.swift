@@ -5,7 +5,7 @@ internal import Foundation
 internal import GRDB
 
 /// Reads a catalog of a store that is not in use.
-package final class CatalogSnapshot: Sendable {
+package final class CatalogSnapshot: CatalogReader {
   private let database: DatabaseQueue
   /// Holds a copy when the catalog was not closed; removed with this.
   private let copyDirectory: URL?
@@ -94,15 +94,10 @@ package final class CatalogSnapshot: Sendable {
       ))
   }
 
-  /// The UUIDs of all collections.
-  package func collections() throws -> [String] {
-    try read { database in
-      try String.fetchAll(
-        try database.cachedStatement(
-          sql:
-            "SELECT collection FROM shards UNION SELECT collection FROM batches ORDER BY collection"
-        ))
-    }
+  package func collections() throws -> [String] { try read { try $0.catalogCollections() } }
+
+  package func rowCount(collection: String, shard: Int) throws -> Int? {
+    try read { try $0.catalogRowCount(collection: collection, shard: shard) }
   }
 
   /// Behind the last row of each shard, by its batches.
@@ -120,28 +115,16 @@ package final class CatalogSnapshot: Sendable {
     }
   }
 
-  /// How far each shard's log has been read, by shard number.
   package func positions(collection: String) throws -> [Int: Catalog.Position] {
-    try read { try Catalog.positions($0, collection: collection) }
+    try read { try $0.catalogPositions(collection: collection) }
   }
 
-  /// The batches and deletions of a shard with their ids, in the order of their commit.
   package func batches(collection: String, shard: Int) throws -> [CatalogBatch] {
-    try read { database in
-      try CatalogBatch.fetchAll(
-        database,
-        sql: "SELECT * FROM batches WHERE collection = ? AND shard = ? ORDER BY sequence",
-        arguments: [collection, shard])
-    }
+    try read { try $0.catalogBatches(collection: collection, shard: shard) }
   }
 
-  /// The sequence of a collection's last batch; nil when there is none.
   package func lastSequence(collection: String) throws -> Int? {
-    try read { database in
-      try Int.fetchOne(
-        database, sql: "SELECT max(sequence) FROM batches WHERE collection = ?",
-        arguments: [collection])
-    }
+    try read { try $0.catalogLastSequence(collection: collection) }
   }
 
   /// What stands for the content of a batch; nil when there is no batch of that sequence.

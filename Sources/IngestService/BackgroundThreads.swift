@@ -24,16 +24,22 @@ final class BackgroundThreads: Sendable {
   /// Why the catalog does not follow; nil when it does.
   var followerProblem: String? { follower.withLock { $0 }?.problem }
 
-  func startSealer(_ seal: @escaping @Sendable () -> Void) {
+  /// Before a shard that could not be sealed, for want of room, is tried again.
+  private static let sealDelay = Duration.seconds(10)
+
+  /// - Parameter seal: Seals what is full; false when some of it could not be sealed.
+  func startSealer(_ seal: @escaping @Sendable () -> Bool) {
     let thread = NamedThread("ingot-seal", isBackground: true) { [sealer] in
+      var isSealed = true
       while true {
-        let next = sealer.wait { sealer -> Sealer? in
+        let until = isSealed ? nil : MonotonicTime.now.advanced(by: Self.sealDelay)
+        let next = sealer.wait(until: until) { sealer -> Sealer? in
           guard sealer.hasWork || sealer.isClosed else { return nil }
           defer { sealer.hasWork = false }
           return sealer
         }
         // What is full is sealed before the end.
-        if next?.hasWork == true { seal() }
+        if next?.isClosed != true || next?.hasWork == true { isSealed = seal() }
         if next?.isClosed == true { return }
       }
     }

@@ -1,5 +1,6 @@
 // Creates a collection, or opens one as it is found at start.
 
+internal import Catalog
 package import ShardStore
 internal import Synchronization
 package import SystemIO
@@ -7,8 +8,22 @@ package import SystemIO
 /// What start-up did to a collection, for the log.
 package struct RecoveryReport: Sendable {
   package var lines: [String] = []
+  /// What should be there and cannot be opened: collections, not single shards.
+  package var problems: [String] = []
 
   package init() {}
+
+  /// Collections that only the catalog knows. One that is there and cannot be opened may be any of them.
+  mutating func noteLostCollections(_ catalog: (any CatalogReader)?, opened: [Collection]) {
+    guard problems.isEmpty, let catalog else { return }
+    let known = Set(opened.map(\.uuid))
+    for uuid in (try? catalog.collections()) ?? [] where !known.contains(uuid) {
+      let rowCount = ((try? catalog.positions(collection: uuid)) ?? [:]).values
+        .reduce(0) { $0 + $1.rowCount }
+      problems.append(
+        "a collection with UUID \(uuid) and \(rowCount) rows is in catalog.sqlite and not on disk")
+    }
+  }
 }
 
 extension Collection {
@@ -64,10 +79,9 @@ extension Collection {
 
   /// Opens all shards, the last first: what a shard's log holds can depend on the shard behind it.
   ///
-  /// - Parameter catalogRowCounts: Rows that the catalog has seen committed, by shard number.
+  /// - Throws: also when a file may not be opened by this user; then nothing is known of its rows.
   package static func open(
-    _ name: String, opener: ShardOpener, catalogRowCounts: [Int: Int], catalogSequence: Int,
-    report: inout RecoveryReport
+    _ name: String, opener: ShardOpener, known: CatalogEvidence, report: inout RecoveryReport
   ) throws(DiskError) -> Collection {
     // Names that the last process gave and did not live to sync: what is acknowledged from here on is
     // below them.
@@ -81,7 +95,8 @@ extension Collection {
     for number in numbers.reversed() {
       do throws(ShardUnusable) {
         let opened = try opener.open(
-          number, catalogRowCount: catalogRowCounts[number] ?? 0, nextShardSequence: nextSequence)
+          number, catalogRowCount: known.rowCount(ofShard: number) ?? 0,
+          nextShardSequence: nextSequence)
         if let torn = opened.tornTail {
           report.lines.append("\(name): shard \(number): cut a torn tail: \(torn)")
         }
@@ -93,6 +108,7 @@ extension Collection {
         shards.append(opened.shard)
         nextSequence = opened.shard.summary.firstSequence
       } catch {
+        if case .disk(let failure) = error, failure.isDenied { throw failure }
         unusable[number] = error.description
         report.lines.append("\(name): shard \(number) cannot be opened: \(error)")
         nextSequence = opener.firstSequence(number) ?? nextSequence
@@ -109,18 +125,18 @@ extension Collection {
     }
     // A number that was replaced is not given out again: the next start would remove its shard.
     let lastKnown = max(
-      numbers.last ?? -1, catalogRowCounts.keys.max() ?? -1, replaced.max() ?? -1)
-    for number in catalogRowCounts.keys.sorted()
-    where !numbers.contains(number) && !replaced.contains(number) {
+      numbers.last ?? -1, known.shards.max() ?? -1, replaced.max() ?? -1)
+    for number in known.shards.subtracting(numbers).subtracting(replaced).sorted() {
+      guard let rowCount = known.rowCount(ofShard: number) else { continue }
       unusable[number] = "the shard is missing"
       report.lines.append(
-        "\(name): shard \(number) is missing; its \(catalogRowCounts[number] ?? 0) rows are lost")
+        "\(name): shard \(number) is missing; its \(rowCount) rows are lost")
     }
     // The numbers of an unusable last shard are left out, as many as a shard can have: given out again,
     // they would make its batches count as never acknowledged.
     let behind = unusable.keys.filter { $0 > shards.last?.identity.number ?? -1 }
     let sequence = max(
-      catalogSequence, lastSequence(of: shards) + behind.count * ShardGeometry.rowCapacityMax)
+      known.sequence, lastSequence(of: shards) + behind.count * ShardGeometry.rowCapacityMax)
     return Collection(
       name: name, opener: opener, shards: shards,
       writing: Writing(

@@ -90,6 +90,11 @@ package final class Collection: Sendable {
   /// The shard that takes the next batch, if it has room.
   package var growingShard: Int? { writing.withLock { $0.writer?.shard.identity.number } }
 
+  /// What is damaged, or gone, grows no more: the next batch begins a shard.
+  func stopWriting(to shard: Shard) {
+    writing.withLock { if $0.writer?.shard === shard { $0.writer = nil } }
+  }
+
   package var rowCount: Int { shards.reduce(0) { $0 + $1.rowCount } }
 
   package var lastSequence: Int { writing.withLock { $0.durableSequence } }

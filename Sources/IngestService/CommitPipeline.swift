@@ -135,6 +135,10 @@ extension CommitPipeline {
       return (writer, now.generation, false)
     }
     let opener = collection.opener
+    guard now.nextShard <= ShardIdentity.numberMax else {
+      throw .noSpace("begin shard \(now.nextShard), and the last number is \(ShardIdentity.numberMax):",
+        opener.collection.root)
+    }
     let writer = try ShardWriter.create(
       opener.identity(now.nextShard),
       geometry: opener.geometry.fitting(rowCount: batch.rowCount), firstRowCount: batch.rowCount,

@@ -16,17 +16,23 @@ extension IngestService {
     var report = RecoveryReport()
     let uuid = try openOrCreateStore(
       layout, expected: configuration.expectedStoreUUID, disk: disk)
-    let catalog = openCatalog(layout, report: &report)
+    let found = CatalogAtStart(layout, report: &report)
     let collections = try openCollections(
       layout, uuid: uuid, configuration: configuration, disk: disk,
-      known: { CatalogEvidence(catalog, collection: $0) }, report: &report)
+      known: { uuid in
+        (try? found.reader.map { try CatalogEvidence($0, collection: uuid.description) })
+          ?? CatalogEvidence()
+      }, report: &report)
+    report.noteLostCollections(found.reader, opened: collections)
     report.lines += foreignFiles(layout, collections: collections, disk: disk)
     let service = IngestService(
-      configuration: configuration, layout: layout, storeUUID: uuid, disk: disk, catalog: catalog,
-      collections: collections, lock: lock, logger: logger)
-    service.findDamage()
+      configuration: configuration, layout: layout, storeUUID: uuid, disk: disk,
+      catalog: found.catalog, collections: collections, problems: report.problems, lock: lock,
+      logger: logger)
+    service.findDamage(found.reader)
+    for line in report.problems { logger.error("\(line)") }
     for line in report.lines { logger.warning("\(line)") }
-    service.health.note(report.lines)
+    service.health.note(report.problems + report.lines)
     service.start()
     return service
   }
@@ -104,14 +110,6 @@ extension IngestService {
       .write(layout.storeFile, inDirectory: layout.root, disk: disk)
   }
 
-  /// What the catalog has seen of a collection.
-  struct CatalogEvidence {
-    /// Rows of each shard.
-    var rowCounts: [Int: Int] = [:]
-    /// Of the last batch.
-    var sequence = 0
-  }
-
   static func openCollections(
     _ layout: StoreLayout, uuid: StoreUUID, configuration: ServiceConfiguration, disk: any Disk,
     known: (_ collection: StoreUUID) -> CatalogEvidence, report: inout RecoveryReport
@@ -129,16 +127,36 @@ extension IngestService {
     for name in names where Collection.isValidName(name) {
       let directory = layout.collection(name)
       do throws(StoreProblem) {
+        guard try wasCreated(directory, disk: disk) else {
+          report.lines.append(
+            "\(directory.root) was not wholly created; creating the collection again completes it")
+          continue
+        }
         collections.append(
           try openCollection(
             name, directory, uuid: uuid, configuration: configuration, disk: disk, known: known,
             report: &report))
       } catch {
+        // Who may not read one file may not read others: to call all of their rows lost would be wrong.
+        if error.isDenied { throw error }
         // One bad collection does not stop the others (promise P6).
-        report.lines.append("collection \(name) cannot be opened: \(error)")
+        report.problems.append("collection \(name) cannot be opened: \(error)")
       }
     }
     return collections
+  }
+
+  /// Whether a collection has its file, or shards that it needs one for.
+  private static func wasCreated(
+    _ directory: CollectionLayout, disk: any Disk
+  ) throws(StoreProblem) -> Bool {
+    do throws(DiskError) {
+      guard try disk.kind(of: directory.collectionFile) == nil else { return true }
+      guard try disk.kind(of: directory.shards) == .directory else { return false }
+      return try !disk.names(inDirectory: directory.shards).isEmpty
+    } catch {
+      throw .disk(error)
+    }
   }
 
   private static func openCollection(
@@ -156,58 +174,11 @@ extension IngestService {
       geometry: ShardGeometry(
         dimension: file.dimension, dtype: dtype, shardByteCount: configuration.shardByteCount),
       steps: configuration.allocation)
-    let evidence = known(collectionUUID)
     do throws(DiskError) {
       return try Collection.open(
-        name, opener: opener, catalogRowCounts: evidence.rowCounts,
-        catalogSequence: evidence.sequence, report: &report)
+        name, opener: opener, known: known(collectionUUID), report: &report)
     } catch {
       throw .disk(error)
-    }
-  }
-
-  /// Larger ones are checked by the scrub, so that a start does not take minutes.
-  private static let checkedCatalogByteCountMax = 256 << 20
-
-  /// The catalog, when it can be used.
-  private static func soundCatalog(_ path: String) -> Catalog? {
-    // A pipe would be waited for, and a link be written through (fault E3).
-    let kind = try? RealDisk().kind(of: path)
-    if let kind, kind != .file { return nil }
-    // Looked at before it is opened for writing, which changes it: what is kept aside is what was found.
-    if kind == .file, (try? RealDisk().kind(of: path + "-wal")) == nil {
-      let snapshot: CatalogSnapshot
-      do { snapshot = try CatalogSnapshot(path: path) } catch CatalogError.empty {
-        return try? Catalog(path: path)
-      } catch {
-        return nil
-      }
-      let byteCount = (try? RealDisk().openFile(path, for: .read).byteCount()) ?? 0
-      guard byteCount <= checkedCatalogByteCountMax else { return try? Catalog(path: path) }
-      let problem = try? snapshot.problem()
-      return problem == .some(nil) ? try? Catalog(path: path) : nil
-    }
-    guard let catalog = try? Catalog(path: path) else { return nil }
-    let byteCount = (try? RealDisk().openFile(path, for: .read).byteCount()) ?? 0
-    guard byteCount <= checkedCatalogByteCountMax, catalog.problem() != nil else { return catalog }
-    try? catalog.close()
-    return nil
-  }
-
-  /// A catalog that cannot be used is kept aside and made again from the logs (promise P7).
-  private static func openCatalog(
-    _ layout: StoreLayout, report: inout RecoveryReport
-  ) -> Catalog? {
-    if let catalog = soundCatalog(layout.catalogFile) { return catalog }
-    let aside = "\(layout.catalogFile).damaged-\(MonotonicTime.wallClockNanoseconds)"
-    for suffix in ["", "-wal", "-shm"] {
-      try? RealDisk().rename(layout.catalogFile + suffix, to: aside + suffix)
-    }
-    report.lines.append(
-      "catalog.sqlite could not be used; kept as \(aside), made again from the logs")
-    do { return try Catalog(path: layout.catalogFile) } catch {
-      report.lines.append("catalog.sqlite cannot be made: \(error); receipts are kept in memory")
-      return nil
     }
   }
 
@@ -236,7 +207,7 @@ extension IngestService {
     } else {
       rememberAllReceipts()
     }
-    background.startSealer { [weak self] in self?.sealFinishedShards() }
+    background.startSealer { [weak self] in self?.sealFinishedShards() ?? true }
     background.wakeSealer()
     startReaders(catalogFollower)
     parallelSync.start()
@@ -247,7 +218,7 @@ extension IngestService {
   }
 
   /// What notes and the catalog know of damage, before the first request.
-  private func findDamage() {
+  private func findDamage(_ catalog: (any CatalogReader)?) {
     for collection in collections {
       quarantine.apply(to: collection)
       do { try collection.findLostIDs(catalog) } catch {
@@ -308,13 +279,20 @@ extension IngestService {
     return events
   }
 
-  private func sealFinishedShards() {
+  /// - Returns: false when there was no room for some of them.
+  private func sealFinishedShards() -> Bool {
+    var isSealed = true
     for collection in collections {
       do throws(DiskError) { try collection.sealFinishedShards() } catch {
         logger.error("a shard of \(collection.name) could not be sealed: \(error)")
-        if error.isOutOfSpace, ballast.release() { try? collection.sealFinishedShards() }
+        if error.isOutOfSpace, ballast.release() {
+          isSealed = (try? collection.sealFinishedShards()) != nil && isSealed
+        } else {
+          isSealed = isSealed && !error.isOutOfSpace
+        }
       }
     }
+    return isSealed
   }
 
   /// Without a catalog, every receipt is kept in memory.
@@ -328,13 +306,5 @@ extension IngestService {
         }
       }
     }
-  }
-}
-
-extension IngestService.CatalogEvidence {
-  fileprivate init(_ catalog: Catalog?, collection: StoreUUID) {
-    let uuid = collection.description
-    rowCounts = ((try? catalog?.positions(collection: uuid)) ?? [:]).mapValues(\.rowCount)
-    sequence = (try? catalog?.lastSequence(collection: uuid)) ?? 0
   }
 }

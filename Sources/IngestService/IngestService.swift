@@ -16,6 +16,8 @@ package final class IngestService: Sendable {
   package let health = ServiceHealth()
   let disk: any Disk
   let catalog: Catalog?
+  /// What should be there and could not be opened at start.
+  let problems: [String]
   let logger: Logger
   let registry = BatchRegistry()
   let collectionMap: Mutex<[String: Collection]>
@@ -32,13 +34,15 @@ package final class IngestService: Sendable {
 
   init(
     configuration: ServiceConfiguration, layout: StoreLayout, storeUUID: StoreUUID,
-    disk: any Disk, catalog: Catalog?, collections: [Collection], lock: StoreLock?, logger: Logger
+    disk: any Disk, catalog: Catalog?, collections: [Collection], problems: [String],
+    lock: StoreLock?, logger: Logger
   ) {
     self.configuration = configuration
     self.layout = layout
     self.storeUUID = storeUUID
     self.disk = disk
     self.catalog = catalog
+    self.problems = problems
     self.lock = lock
     self.logger = logger
     let admission = Admission(configuration: configuration, disk: disk, root: layout.root)
@@ -214,6 +218,12 @@ package final class IngestService: Sendable {
         map[name] = created
         return .success((created, true))
       } catch {
+        if error.isAlreadyThere {
+          return .failure(
+            .collectionDiffers(
+              "\(layout.collection(name).root) is there and cannot be opened (GET /integrity says why); put its "
+                + "collection.json back, or move the directory away"))
+        }
         guard error.isOutOfSpace else { return .failure(IngestError(error)) }
         let space = admission.space
         return .failure(

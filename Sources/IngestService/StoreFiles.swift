@@ -14,6 +14,9 @@ package enum StoreProblem: Error, Sendable {
   case inUse(path: String, processID: Int?)
   /// The store is not the one that the settings name; nothing was found where there is none.
   case otherStore(path: String, expected: String, found: String?)
+
+  /// This user may not open a file, which says nothing of what is in it.
+  var isDenied: Bool { if case .disk(let error) = self { error.isDenied } else { false } }
 }
 
 package struct StoreFile: Codable {

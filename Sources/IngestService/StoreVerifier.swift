@@ -56,7 +56,7 @@ package struct StoreVerifier {
   /// Reads and checks everything.
   ///
   /// - Parameter catalog: One that was opened before; nil opens it.
-  /// - Throws: when there is no store, or one of a newer format. Damage is not thrown.
+  /// - Throws: when there is no store, one of a newer format, or one whose files may not be read. Damage is not thrown.
   package func verify(
     catalog opened: VerifiedCatalog? = nil
   ) throws(StoreProblem) -> StoreVerification {
@@ -77,6 +77,7 @@ package struct StoreVerifier {
       do throws(StoreProblem) {
         file = try CollectionFile.read(directory.layout.collectionFile, disk: disk)
       } catch {
+        if error.isDenied { throw error }
         result.damage.append(
           StoreDamage(
             collection: directory.name,
@@ -96,7 +97,7 @@ package struct StoreVerifier {
         doneByteCount += count
         progress(min(doneByteCount, total), total)
       }
-      verify(
+      try verify(
         directory.name, verifier, opener: opener, catalog: catalog, identities: &identities, &result
       )
     }
@@ -222,7 +223,7 @@ extension StoreVerifier {
   private func verify(
     _ name: String, _ verifier: ShardVerifier, opener: ShardOpener, catalog: CatalogSnapshot?,
     identities: inout IdentityCheck, _ result: inout StoreVerification
-  ) {
+  ) throws(StoreProblem) {
     let numbers: [Int]
     do throws(DiskError) {
       numbers = try shardNumbers(opener.collection, notes: &result.notes)
@@ -260,6 +261,7 @@ extension StoreVerifier {
         evidence: ShardVerifier.Evidence(
           catalogRowCount: catalogRowCount,
           nextShardSequence: nextSequence(behind: number, numbers, opener)))
+      if let denial = shard.denial { throw .disk(denial) }
       result.add(shard, of: name)
       replaced.formUnion(shard.replaced.filter { $0 != number })
       damage += shard.damage.map { found in

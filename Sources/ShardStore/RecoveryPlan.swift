@@ -34,6 +34,17 @@ package struct Damage: Equatable, Sendable {
   }
 }
 
+extension [Damage] {
+  /// Rows that are in one of them or in several: a batch and a block that overlap are found by different checks.
+  package var rowCount: Int {
+    var end = 0
+    return map(\.rows).sorted { $0.lowerBound < $1.lowerBound }.reduce(0) { count, rows in
+      defer { end = Swift.max(end, rows.upperBound) }
+      return count + Swift.max(0, rows.upperBound - Swift.max(end, rows.lowerBound))
+    }
+  }
+}
+
 extension RecoveryPlan {
   /// What is known of a shard from outside its log.
   package struct Evidence: Sendable {

@@ -7,6 +7,8 @@ package import SystemIO
 /// Why shards could not be compacted. They stay as they were.
 package enum CompactionFailure: Error, Sendable {
   case disk(DiskError)
+  /// The disk has room, and what would be left is less than the reserve.
+  case noRoom(neededByteCount: Int, freeByteCount: Int, reserveByteCount: Int)
   /// A row that is to be kept is damaged.
   case damaged(RowDamaged)
   /// The record of a batch cannot be read.
@@ -18,6 +20,8 @@ extension CompactionFailure: CustomStringConvertible {
   package var description: String {
     switch self {
     case .disk(let error): "\(error)"
+    case .noRoom(let needed, let free, let reserve):
+      "\(needed) bytes are needed while it runs; \(free) bytes are free, and the disk reserve is \(reserve)"
     case .damaged(let error): "rows \(error.rows) of shard \(error.shard): \(error.reason)"
     case .recordDamaged(let shard): "a record of shard \(shard) cannot be read"
     case .stopped: "stopped"

@@ -49,7 +49,9 @@ extension ShardWriter {
     let capacityEnd = geometry.offset(ofRow: geometry.rowCapacity)
     let embeddingsByteCount = try extend(
       embeddings, from: 0, to: geometry.offset(ofRow: firstRowCount),
-      ahead: min(capacityEnd, ShardHeader.byteCount + steps.rowsByteCount))
+      ahead: min(
+        capacityEnd,
+        ShardHeader.byteCount + aheadByteCount(steps, of: layout.embeddings, on: disk)))
     try embeddings.write(geometry.header(rowCount: 0).encoded, at: 0)
 
     let shard = Shard(
@@ -61,7 +63,7 @@ extension ShardWriter {
         lastSequence: 0, lastRecordCRC32C: identity.seed),
       sums: RunningSums(geometry: geometry))
     return ShardWriter(
-      shard: shard, embeddings: embeddings, log: log, steps: steps,
+      shard: shard, embeddings: embeddings, log: log, steps: steps, disk: disk,
       tail: Tail(
         rowCount: 0, logEnd: 0, chain: identity.seed, embeddingsByteCount: embeddingsByteCount,
         logByteCount: steps.logByteCount))

@@ -47,10 +47,10 @@ package struct ShardOpener: Sendable {
   /// Opens one shard, recovering it when it is open.
   ///
   /// - Parameters:
-  ///   - catalogRowCount: Rows that the catalog has seen committed; 0 without a catalog.
+  ///   - catalogRowCount: Rows that the catalog has seen committed; 0 without a catalog. Asked for a shard that is open.
   ///   - nextShardSequence: The first sequence of the next shard, when there is one.
   package func open(
-    _ number: Int, catalogRowCount: Int, nextShardSequence: Int?
+    _ number: Int, catalogRowCount: @autoclosure () -> Int, nextShardSequence: Int?
   ) throws(ShardUnusable) -> OpenedShard {
     do throws(DiskError) {
       if let shard = try openSealed(number) {
@@ -60,7 +60,7 @@ package struct ShardOpener: Sendable {
       throw .disk(error)
     }
     return try recover(
-      number, catalogRowCount: catalogRowCount, nextShardSequence: nextShardSequence)
+      number, catalogRowCount: catalogRowCount(), nextShardSequence: nextShardSequence)
   }
 
   /// The first sequence in a shard's log; nil when its first record is damaged.
@@ -218,7 +218,7 @@ extension ShardOpener {
       return OpenedShard(shard: shard, writer: nil, tornTail: plan.tornTail)
     }
     let writer = ShardWriter(
-      shard: shard, embeddings: files.embeddings, log: files.log, steps: steps,
+      shard: shard, embeddings: files.embeddings, log: files.log, steps: steps, disk: disk,
       tail: ShardWriter.Tail(
         rowCount: plan.rowCount, logEnd: plan.logEnd, chain: last.record.recordCRC32C,
         embeddingsByteCount: files.geometry.offset(ofRow: plan.rowCount),

@@ -21,6 +21,8 @@ package struct ShardVerification: Sendable {
   package var notes: [String] = []
   /// Something was not read for want of a descriptor or of memory: what was found says nothing of the files.
   package var shortage: DiskError?
+  /// A file that this user may not open: what was found says nothing of it.
+  package var denial: DiskError?
   /// Whose log it is, when it is whole and another shard's.
   package var foreignIdentity: ShardIdentity?
   private var log = BytesInMemory(bytes: [])
@@ -42,6 +44,12 @@ package struct ShardVerification: Sendable {
   }
 
   init(_ number: Int) { self.number = number }
+
+  /// Keeps an error that is not the file's fault.
+  mutating func note(_ error: DiskError) {
+    if error.isShortage { shortage = error }
+    if error.isDenied { denial = error }
+  }
 
   mutating func keep(_ plan: RecoveryPlan, of log: BytesInMemory, _ identity: ShardIdentity) {
     self.log = log
@@ -108,12 +116,12 @@ package struct ShardVerifier {
     noteForeignFiles(&result)
     let rows = openRows(number, durableRowCount: evidence.durable?.rowCount)
     result.byteCount += rows.byteCount
-    if let failure = rows.failure, failure.isShortage { result.shortage = failure }
+    if let failure = rows.failure { result.note(failure) }
     let log: BytesInMemory
     do throws(DiskError) {
       log = try readLog(number, byteCountMax: evidence.durable?.logEnd ?? .max, &result)
     } catch {
-      if error.isShortage { result.shortage = error }
+      result.note(error)
       let rowCount = max(rows.header?.rowCount ?? 0, evidence.catalogRowCount)
       result.damage.append(
         ShardDamage(rows: 0..<rowCount, reason: "commits.log cannot be read: \(error)"))

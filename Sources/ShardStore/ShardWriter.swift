@@ -43,6 +43,7 @@ package final class ShardWriter: Sendable {
   let embeddings: any DiskFile
   let log: any DiskFile
   private let steps: AllocationSteps
+  private let disk: any Disk
   private let tail: Mutex<Tail>
 
   /// Where the next batch goes. Touched by the writing thread only; the lock is for the compiler.
@@ -55,12 +56,14 @@ package final class ShardWriter: Sendable {
   }
 
   init(
-    shard: Shard, embeddings: any DiskFile, log: any DiskFile, steps: AllocationSteps, tail: Tail
+    shard: Shard, embeddings: any DiskFile, log: any DiskFile, steps: AllocationSteps,
+    disk: any Disk, tail: Tail
   ) {
     self.shard = shard
     self.embeddings = embeddings
     self.log = log
     self.steps = steps
+    self.disk = disk
     self.tail = Mutex(tail)
   }
 
@@ -156,11 +159,23 @@ package final class ShardWriter: Sendable {
     let rowsEnd = shard.geometry.offset(ofRow: tail.rowCount)
     if rowsEnd > tail.embeddingsByteCount {
       let capacityEnd = shard.geometry.offset(ofRow: shard.geometry.rowCapacity)
-      let ahead = min(capacityEnd, tail.embeddingsByteCount + steps.rowsByteCount)
+      let ahead = min(
+        capacityEnd,
+        tail.embeddingsByteCount + Self.aheadByteCount(steps, of: embeddings.path, on: disk))
       tail.embeddingsByteCount = try Self.extend(
         embeddings, from: tail.embeddingsByteCount, to: rowsEnd, ahead: ahead)
     }
   }
+
+  /// How much is reserved ahead: of a small disk a small part, so that many collections, or the reserve that is kept
+  /// free, do not run short of what nobody uses yet.
+  static func aheadByteCount(_ steps: AllocationSteps, of path: String, on disk: any Disk) -> Int {
+    guard let space = try? disk.space(at: path) else { return steps.rowsByteCount }
+    let share = space.freeByteCount / 16
+    return share < smallestShare ? 0 : min(steps.rowsByteCount, share)
+  }
+
+  private static let smallestShare = 1 << 20
 
   /// Reserves up to `ahead`, or when there is no room for that, up to `end`.
   ///

@@ -18,6 +18,9 @@ extension DiskError {
   /// The file system has no such call.
   package var isUnsupported: Bool { [EOPNOTSUPP, ENOSYS, EINVAL].contains(code) }
 
+  /// This user may not, or nobody may here: which says nothing of the file.
+  package var isDenied: Bool { [EACCES, EPERM, EROFS].contains(code) }
+
   package var isNotFound: Bool { code == ENOENT }
 
   package var isAlreadyThere: Bool { code == EEXIST }

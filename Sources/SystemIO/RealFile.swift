@@ -89,6 +89,12 @@ final class RealFile: DiskFile {
   func sync() throws(DiskError) {
     guard fdatasync(descriptor.number) == 0 else { throw failure("fdatasync") }
     try descriptor.proveThatChangesAreKept(path)
+    // Bytes of a file that somebody has removed are as durable as the file is.
+    var status = stat()
+    guard unsafe fstat(descriptor.number, &status) == 0 else { throw failure("fstat") }
+    guard status.st_nlink > 0 else {
+      throw DiskError(operation: "sync of a removed file:", path: path, code: ENOENT)
+    }
   }
 
   func startWriteback(offset: Int, byteCount: Int) {

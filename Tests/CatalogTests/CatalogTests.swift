@@ -73,7 +73,7 @@ final class CatalogFile: Sendable {
     #expect(try catalog.batch(collection: "c", id: "batch-9") == nil)
     #expect(try catalog.batch(collection: "d", id: "batch-3") == nil)
     #expect(try catalog.lastSequence(collection: "c") == 4)
-    #expect(try catalog.lastSequence(collection: "d") == 0)
+    #expect(try catalog.lastSequence(collection: "d") == nil)
     #expect(
       try catalog.positions(collection: "c") == [
         0: Catalog.Position(logOffset: 100, rowCount: 3, firstRecordCRC32C: 3),

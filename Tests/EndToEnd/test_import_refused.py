@@ -39,6 +39,13 @@ def objects(folder):
     return "--first-id", 0, folder / "x.npy"
 
 
+def endless_axis(folder):
+    """Nothing is claimed, by numbers whose product with the size of one is beyond 64 bits."""
+    np.lib.format.write_array_header_1_0(
+        (folder / "x.npy").open("wb"), {"descr": "<f4", "fortran_order": False, "shape": (1 << 62, 0)})
+    return "--first-id", 0, folder / "x.npy"
+
+
 def torn(folder):
     np.save(folder / "x.npy", rows_of(10))
     cut(folder / "x.npy", 128 + 7 * 32 + 5)
@@ -111,7 +118,7 @@ def clip_retrieval_folder(folder):
 
 @pytest.mark.parametrize("make, says", [
     (text_instead_of_npy, "neither .npy nor .npz"), (fortran_order, "ascontiguousarray"),
-    (one_axis, "two axes"), (integers, "<i8"), (objects, "objects"),
+    (one_axis, "two axes"), (integers, "<i8"), (objects, "objects"), (endless_axis, "no numbers"),
     (torn, "(10, 8) and 7 whole rows"), (no_ids, "--first-id"), (ids_twice, "x.ids.npy"),
     (too_few_lines, "9 lines"), (too_many_ids, "11 ids"), (ids_as_numbers, "<f8"),
     (other_dimension, "dimension 9"), (archive_without_ids, "ids.npy is missing"),
@@ -135,6 +142,7 @@ def test_bad_id_is_named(store, tmp_path, lines, says):
     (tmp_path / "x.ids.txt").write_bytes(lines)
     found = import_("--store", store, tmp_path / "x.npy")
     assert found.returncode == UNUSABLE and says in found.stderr
+    assert not (store / "collections" / "clip").exists()
 
 
 @pytest.mark.parametrize("way", ["store", "url"])

@@ -3,11 +3,12 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
-from client import Client, rows_of, same_bits, shard_file, wait_for
+from client import Client, npz, rows_of, same_bits, shard_file, wait_for
 from damage import HEADER_BYTES, contents, damage_row, flip, record_offsets, shard_folder, swap
-from server_process import verify
+from server_process import command, verify
 
 DIMENSION = 64
 ROWS = 64
@@ -318,6 +319,72 @@ def test_a_shard_that_comes_back_is_served_again(template, launch, tmp_path):
 
     server.start()
     assert_served(Client(server.url), range(16))
+
+
+@pytest.mark.fault("E2")
+@pytest.mark.parametrize("gone", ["folder", "collection.json"])
+def test_a_lost_collection_is_named_until_it_is_back(launch, tmp_path, injections, gone):
+    server = launch()
+    Client(server.url).append(["a"], rows_of(1))
+    other = Client(server.url, collection="other")
+    other.create(8)
+    other.append(["b", "c"], rows_of(2))
+    assert server.terminate() == 0
+    folder = server.store / "collections/other"
+    path = folder if gone == "folder" else folder / gone
+    path.rename(tmp_path / "elsewhere")
+    injections.add()
+
+    def assert_named():
+        client = Client(server.url)
+        integrity = client.integrity()
+        assert integrity["status"] == "damaged" and len(integrity["problems"]) == 1
+        words = "2 rows is in catalog.sqlite and not on disk" if gone == "folder" else "other cannot be opened"
+        assert words in integrity["problems"][0]
+        assert client.get("/integrity", params={"fail_on": "corrupt"}).status_code == 500
+        assert client.get("/health").json()["status"] == "warn"
+        assert client.states(["a"]) == {}
+
+    server.start()
+    assert_named()
+    if gone != "folder":
+        refused = Client(server.url, collection="other").request(
+            "PUT", "/v1/collections/other", json={"dimension": 8, "dtype": "float32"})
+        assert refused.status_code == 409 and "collection.json" in refused.json()["detail"]
+    assert server.terminate() == 0
+    # What is known of it outlives a rebuild.
+    rebuilt = command("rebuild", "--store", server.store)
+    assert rebuilt.returncode == 1 and ("is lost" if gone == "folder" else "collection other") in rebuilt.stdout
+    assert verify(server.store).returncode == 1
+    server.start()
+    assert_named()
+    assert server.terminate() == 0
+
+    (tmp_path / "elsewhere").rename(path)
+
+    server.start()
+    assert Client(server.url).integrity()["status"] == "clean"
+    assert Client(server.url, collection="other").states(["b", "c"]) == {}
+
+
+@pytest.mark.fault("E2")
+def test_nothing_is_acknowledged_into_a_shard_that_was_removed(launch, injections):
+    server = launch()
+    client = Client(server.url)
+    client.append(["a"], rows_of(1))
+    shutil.rmtree(shard_folder(server.store))
+    injections.add()
+
+    refused = client.post(npz(ids=np.array(["b"]), embeddings=rows_of(1)))
+    assert refused.status_code == 500 and refused.json()["retryable"]
+
+    client.append(["b"], rows_of(1))
+    client.append(["c"], rows_of(1))
+    client.scrub()
+    assert client.states(["a", "b", "c"]).keys() == {"a"}
+    assert server.terminate() == 0
+    server.start()
+    assert Client(server.url).states(["a", "b", "c"]).keys() == {"a"}
 
 
 def test_damaged_records_name_what_the_catalog_knows(stopped):

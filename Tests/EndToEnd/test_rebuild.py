@@ -179,6 +179,24 @@ def test_the_catalog_is_made_again_equal_row_for_row(content, damage, how, injec
     assert verify(content.server.store).returncode == 0
 
 
+def test_numbers_of_the_catalog_that_no_batch_confirms_make_no_row_lost(content):
+    content.server.start()
+    rows = content.client.row_count()
+    assert content.server.terminate() == 0
+    with sqlite3.connect(content.server.store / "catalog.sqlite") as catalog:
+        catalog.execute("update shards set row_count = row_count + 500")
+        catalog.execute(
+            "insert into shards select collection, 900, log_offset, row_count, first_record_crc32c, '' from shards limit 1")
+    catalog.close()
+
+    content.server.start()
+
+    integrity = content.client.integrity()
+    assert (integrity["rows"], integrity["damaged_rows"]) == (rows, 0)
+    assert all(one["state"] != "lost" for one in integrity["shards"])
+    content.assert_right()
+
+
 @pytest.mark.fault("E5")
 def test_yesterdays_catalog_is_rolled_forward(content, injections):
     path = content.server.store / "catalog.sqlite"

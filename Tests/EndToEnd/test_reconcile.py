@@ -89,6 +89,16 @@ def test_missing_deleted_and_extra_ids_are_listed(tmp_path, filled, database):
     assert os.listdir(path.parent) == ["images.db"]
 
 
+def test_ids_that_read_alike_and_are_written_differently_are_two(tmp_path, filled, database):
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    Client(filled.url).append([composed], rows_of(1))
+    path = database((decomposed, 0), (composed, 1))
+    for side in sides(filled):
+        report_of(*side, "--database", path, "--query", QUERY, "--missing-to", tmp_path / "missing.txt", code=DIFFERS)
+        assert lines(tmp_path / "missing.txt") == [decomposed]
+        (tmp_path / "missing.txt").unlink()
+
+
 def test_extra_ids_alone_are_no_fault(filled, database):
     for side in sides(filled):
         assert report_of(

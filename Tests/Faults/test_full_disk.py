@@ -1,14 +1,17 @@
 # Promise: a full disk is a state, not a crash (B1, B2, B5, B6). At whatever byte the room ends, a batch is refused with 507 or
 # stored for good, reads go on, and writing resumes by itself. On tmpfs and on ext4.
 import json
+import shutil
 import time
 
 import pytest
 
 from client import Client, wait_for
+from damage import shard_folder
 from disks import disks  # noqa: F401
 from health_watch import HealthWatch
-from load import BATCH_BYTES, FULL, IS_THOROUGH, Load, assert_all_right, is_alive
+from load import (
+    BATCH_BYTES, DIMENSION, FULL, IS_THOROUGH, Load, assert_all_right, ids_of, is_alive, rows_of)
 
 PAGE = 4096
 DISK_BYTES = 96 << 20
@@ -127,3 +130,44 @@ def test_catalog_that_finds_no_room_catches_up_later(small_disk, launch, injecti
     small_disk.release()
     write_until_stored(load, client, 44)
     assert_all_right(server, load.acknowledged(), load.sent)
+
+
+@pytest.mark.fault("B3", "E2")
+def test_a_catalog_that_finds_no_room_at_start_is_left_as_it_is(disks, launch, injections):
+    """What it alone knows, of a shard that is lost, is known again when there is room."""
+    disk = disks.ext4(64 << 20)
+    server = launch("--shard-bytes", 3 * BATCH_BYTES, "--disk-reserve", "0", store=disk.folder / "store")
+    with Load(server.url, writers=1, reads=False) as load:
+        load.wait_for(9)
+    assert server.terminate() == 0
+    shutil.rmtree(shard_folder(server.store, 1))
+    lost = {one for one, receipt in load.acknowledged().items() if receipt["shard"] == 1}
+    lost_ids = {row for one in lost for row in ids_of(*map(int, one.split(".")))}
+    known = [row for one in load.acknowledged() for row in ids_of(*map(int, one.split(".")))]
+    assert len(lost) == 3
+
+    disk.fill_to(0)
+    injections.add()
+    server.start()
+    assert Client(server.url).states(known).keys() == lost_ids
+    assert server.terminate() == 0
+    assert not list(server.store.glob("catalog.sqlite.*damaged*"))
+    disk.release()
+    server.start()
+
+    assert Client(server.url).states(known).keys() == lost_ids
+    assert [one["shard"] for one in Client(server.url).integrity()["shards"] if one["state"] == "lost"] == [1]
+
+
+@pytest.mark.fault("B1")
+def test_what_is_reserved_ahead_does_not_fill_a_small_disk(disks, launch, injections):
+    disk = disks.ext4(96 << 20)
+    server = launch("--disk-reserve", "8MiB", store=disk.folder / "store")
+    for name in ("one", "two", "three", "four"):
+        client = Client(server.url, collection=name)
+        client.create(DIMENSION)
+        client.append([f"{name}-{row}" for row in range(4)], rows_of(0, 1, 4))
+        injections.add()
+
+    assert disk.free > 48 << 20
+    assert Client(server.url).get("/readyz").status_code == 200

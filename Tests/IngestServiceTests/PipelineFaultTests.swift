@@ -132,7 +132,7 @@ struct FaultRun {
     let opener = FaultRun.opener(disk, collectionUUID: other.collection.opener.collectionUUID)
     var report = RecoveryReport()
     let collection = try Collection.open(
-      "c", opener: opener, catalogRowCounts: [:], catalogSequence: 0, report: &report)
+      "c", opener: opener, known: CatalogEvidence(), report: &report)
     self.init(other.workload, disk, collection)
   }
 

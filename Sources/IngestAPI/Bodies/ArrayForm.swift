@@ -35,7 +35,10 @@ package struct ArrayForm: Sendable, Equatable {
   }
 
   /// Bytes of all elements.
-  package var dataByteCount: Int { shape.reduce(elementByteCount, *) }
+  package var dataByteCount: Int {
+    // Beside a zero the others may be of any size, and their product beyond an Int.
+    shape.contains(0) ? 0 : shape.reduce(elementByteCount, *)
+  }
 
   /// Rows and dimension of an array of embeddings, of any type of number.
   package func rows() throws(BodyError) -> (rowCount: Int, dimension: Int) {

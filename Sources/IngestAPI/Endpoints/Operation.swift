@@ -120,11 +120,7 @@ extension IngestAPI {
 
 extension Collection {
   /// Rows that were acknowledged and cannot be served.
-  var damagedRowCount: Int {
-    shards.reduce(0) { sum, shard in
-      sum + shard.summary.damage.reduce(0) { $0 + $1.rows.count }
-    }
-  }
+  var damagedRowCount: Int { shards.reduce(0) { $0 + $1.summary.damage.rowCount } }
 }
 
 // MARK: - Disk

@@ -56,6 +56,16 @@ extension StoreBackup {
     }
   }
 
+  /// Collections that only the catalog knows; one whose collection.json is damaged may be any of them.
+  func noteLostCollections(_ listing: BackupListing, catalog: CatalogSnapshot?) {
+    guard listing.problems.isEmpty else { return }
+    let known = Set(listing.collections.map(\.uuid))
+    for uuid in (try? catalog?.collections()) ?? [] where !known.contains(uuid) {
+      summary.problems.append(
+        "a collection with UUID \(uuid) is in catalog.sqlite and not on disk; its rows are not in the copy")
+    }
+  }
+
   /// Whether the catalog knows shards that are not there.
   func hasLostShards(_ listing: BackupListing, catalog: CatalogSnapshot?) -> Bool {
     listing.collections.contains { collection in

@@ -103,6 +103,7 @@ package final class StoreBackup {
         collection, catalog: catalog, into: target, isPatient: isPatient)
       guard isDone else { return false }
     }
+    noteLostCollections(now, catalog: catalog)
     try noteOtherCollections(now, in: target)
     try copyQuarantine(into: target)
     noteOtherFiles()

@@ -189,8 +189,9 @@ final class Compactor: Sendable {
     let logs = parts.reduce(0) { $0 + $1.shard.summary.logEnd }
     let needed = collection.opener.geometry.offset(ofRow: rows) + 2 * logs
     let free = (try? disk.space(at: root))?.freeByteCount ?? 0
-    guard free - needed >= configuration.diskReserveByteCount else {
-      throw .disk(.noSpace("write \(needed) bytes", root))
+    let reserve = configuration.diskReserveByteCount
+    guard free - needed >= reserve else {
+      throw .noRoom(neededByteCount: needed, freeByteCount: free, reserveByteCount: reserve)
     }
   }
 }

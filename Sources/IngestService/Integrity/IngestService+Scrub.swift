@@ -126,9 +126,9 @@ extension IngestService {
     }
   }
 
-  /// Damage of store.json and of collection.json files.
+  /// Collections that could not be opened or are lost, and damage of store.json and collection.json files.
   package var fileProblems: [String] {
-    scrubber.withLock { $0 }?.state.withLock { $0.fileProblems } ?? []
+    problems + (scrubber.withLock { $0 }?.state.withLock { $0.fileProblems } ?? [])
   }
 
   /// How long ago the shard that waits longest was verified, in seconds; nil when one never was.
@@ -158,7 +158,7 @@ extension IngestService {
 
   /// The last verification of some shard found something, or a file of the store is damaged.
   package var hasFindings: Bool {
-    scrubber.withLock { $0 }?.state.withLock { state in
+    !problems.isEmpty || scrubber.withLock { $0 }?.state.withLock { state in
       !state.fileProblems.isEmpty || state.catalogProblem != nil
         || state.found.values.contains { !$0.isEmpty }
     } ?? false

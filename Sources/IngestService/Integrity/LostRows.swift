@@ -7,7 +7,7 @@ internal import SystemIO
 
 extension Collection {
   /// Asks the catalog for the ids of shards that are missing or cannot be opened, and of records that are damaged.
-  func findLostIDs(_ catalog: Catalog?) throws {
+  func findLostIDs(_ catalog: (any CatalogReader)?) throws {
     guard let catalog else { return }
     var lost: [Int: SortedIDs] = [:]
     for number in unusableShards.keys {

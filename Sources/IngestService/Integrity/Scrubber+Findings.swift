@@ -17,6 +17,7 @@ extension Scrubber {
       shard.forgetDamageThatIsGone()
       compareCatalog(found, shard, in: collection)
     }
+    if !found.damage.isEmpty { collection.stopWriting(to: shard) }
     shard.quarantine(found.damage.map { Damage(rows: $0.rows, reason: $0.reason) })
     // What could not be kept is not replaced: the next verification tries again.
     let isKept =

@@ -21,6 +21,8 @@ final class Scrubber: Sendable {
 
   /// How soon shards that came meanwhile are seen.
   private static let idleDelay = Duration.seconds(1)
+  /// How soon damage of the files that say what the store is, is seen when nothing else is read.
+  private static let filesDelay = Duration.seconds(10)
   /// Before a shard is read again that could not be, for want of descriptors or of memory.
   private static let shortageDelay = Duration.seconds(1)
 
@@ -83,6 +85,7 @@ final class Scrubber: Sendable {
   // MARK: - The thread
 
   private func run() {
+    var filesCheckedAt: MonotonicTime?
     while true {
       let candidates = candidates()
       if state.withLock({ $0.isStoreRead }) || isCatalogDue { checkCatalog() }
@@ -99,8 +102,12 @@ final class Scrubber: Sendable {
       if isClosed { return }
       if let work {
         verify(work)
+        filesCheckedAt = nil
       } else {
-        checkFiles()
+        if filesCheckedAt.map({ $0.duration(to: .now) >= Self.filesDelay }) ?? true {
+          checkFiles()
+          filesCheckedAt = .now
+        }
         waitForWork()
       }
     }
@@ -142,6 +149,7 @@ final class Scrubber: Sendable {
       let found = verifier.verify(
         before.number,
         evidence: ShardVerifier.Evidence(
+          catalogRowCount: before.rowCount,
           durable: before.isSealed ? nil : (before.rowCount, before.logEnd)))
       if let shortage = found.shortage, !pace.isStopped {
         // The machine's fault is not taken for the data's.

@@ -41,8 +41,13 @@ extension StoreRebuilder {
             + "\($0); the ids of that batch are not in the new catalog, ingot verify says which rows they are"
         }
       }
-      carryOver(collection, from: known, to: service.catalog)
+      let replaced = collection.shards.flatMap(\.replacedShards)
+      carryOver(
+        collection.uuid, name: collection.name,
+        without: Set(collection.shards.map(\.identity.number)).union(replaced), from: known,
+        to: service.catalog)
     }
+    carryOverLostCollections(opened: service.collections, from: known, to: service.catalog)
     report.failures += service.collections.flatMap { collection in
       collection.unusableShards.sorted { $0.key < $1.key }.map {
         "collection \(collection.name), shard \(ShardIdentity.directoryName($0.key)): \($0.value)"
@@ -50,22 +55,30 @@ extension StoreRebuilder {
     }
   }
 
+  private mutating func carryOverLostCollections(
+    opened: [Collection], from known: CatalogSnapshot?, to catalog: Catalog?
+  ) {
+    let present = Set(opened.map(\.uuid))
+    for uuid in (try? known?.collections()) ?? [] where !present.contains(uuid) {
+      carryOver(uuid, name: "with UUID \(uuid)", without: [], from: known, to: catalog)
+    }
+  }
+
+  /// - Parameter present: The shards that the new catalog has from their logs.
   private mutating func carryOver(
-    _ collection: Collection, from known: CatalogSnapshot?, to catalog: Catalog?
+    _ uuid: String, name: String, without present: Set<Int>, from known: CatalogSnapshot?,
+    to catalog: Catalog?
   ) {
     guard let known, let catalog else { return }
     do {
-      let replaced = Set(collection.shards.flatMap(\.replacedShards))
-      let present = Set(collection.shards.map(\.identity.number)).union(replaced)
-      for (number, position) in try known.positions(collection: collection.uuid)
+      for (number, position) in try known.positions(collection: uuid).sorted(by: { $0.key < $1.key })
       where !present.contains(number) {
-        let batches = try known.batches(collection: collection.uuid, shard: number)
+        let batches = try known.batches(collection: uuid, shard: number)
         try catalog.apply([
-          Catalog.Page(
-            collection: collection.uuid, shard: number, batches: batches, position: position)
+          Catalog.Page(collection: uuid, shard: number, batches: batches, position: position)
         ])
         report.failures.append(
-          "collection \(collection.name), shard \(ShardIdentity.directoryName(number)) is lost; "
+          "collection \(name), shard \(ShardIdentity.directoryName(number)) is lost; "
             + "its \(position.rowCount) rows are known by their ids")
       }
     } catch {

@@ -124,7 +124,6 @@ struct ImportCommand: ParsableCommand {
     var report = ImportReport(
       plan, collection: collection, isDryRun: dryRun, batchRowCount: batchRowCount)
     if !dryRun {
-      try target.begin(collection, plan.shape)
       try store(plan, in: target, batchRowCount: batchRowCount, began, &report)
     }
     print(json ? try report.json : report.text, terminator: "")
@@ -137,7 +136,7 @@ struct ImportCommand: ParsableCommand {
     let bar = ProgressBar("ingot import", isAsked: progress)
     var listed: [SkippedRow] = []
     var importer = Importer(
-      plan, into: target, batchRowCount: batchRowCount, label: label,
+      plan, into: target, collection: collection, batchRowCount: batchRowCount, label: label,
       skipsNonFinite: skipNonFinite, progress: bar
     ) { row in
       if listed.count < ImportReport.listedCountMax { listed.append(row) }

@@ -15,6 +15,7 @@ struct SkippedRow: Encodable, Sendable {
 
 struct Importer {
   let plan: ImportPlan
+  let collection: String
   let target: any ImportTarget
   let batchRowCount: Int
   let label: String
@@ -27,12 +28,14 @@ struct Importer {
   private(set) var replacedRowCount = 0
   private(set) var skippedRowCount = 0
   private var doneRowCount = 0
+  private var hasBegun = false
 
   init(
-    _ plan: ImportPlan, into target: any ImportTarget, batchRowCount: Int, label: String,
+    _ plan: ImportPlan, into target: any ImportTarget, collection: String, batchRowCount: Int, label: String,
     skipsNonFinite: Bool, progress: ProgressBar, skipped: @escaping (SkippedRow) -> Void
   ) {
     self.plan = plan
+    self.collection = collection
     self.target = target
     self.batchRowCount = batchRowCount
     self.label = label
@@ -67,6 +70,9 @@ struct Importer {
       let piece = try decode(open, count, at: row, of: source)
       report(piece, at: row, of: source)
       if let batch = piece.batch {
+        // Not before there is something to store: an import that stores nothing leaves no collection behind.
+        if !hasBegun { try target.begin(collection, plan.shape) }
+        hasBegun = true
         try target.store(
           ImportBatch(id: batchID(batch, number: row / batchRowCount), batch: batch))
       }

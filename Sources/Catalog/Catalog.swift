@@ -123,7 +123,9 @@ package final class Catalog: CatalogReader {
     try database.read { try $0.catalogBatches(collection: collection, shard: shard) }
   }
 
-  package func collections() throws -> [String] { try database.read { try $0.catalogCollections() } }
+  package func collections() throws -> [String] {
+    try database.read { try $0.catalogCollections() }
+  }
 
   package func rowCount(collection: String, shard: Int) throws -> Int? {
     try database.read { try $0.catalogRowCount(collection: collection, shard: shard) }

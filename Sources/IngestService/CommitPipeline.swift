@@ -136,7 +136,8 @@ extension CommitPipeline {
     }
     let opener = collection.opener
     guard now.nextShard <= ShardIdentity.numberMax else {
-      throw .noSpace("begin shard \(now.nextShard), and the last number is \(ShardIdentity.numberMax):",
+      throw .noSpace(
+        "begin shard \(now.nextShard), and the last number is \(ShardIdentity.numberMax):",
         opener.collection.root)
     }
     let writer = try ShardWriter.create(

@@ -62,7 +62,8 @@ extension StoreBackup {
     let known = Set(listing.collections.map(\.uuid))
     for uuid in (try? catalog?.collections()) ?? [] where !known.contains(uuid) {
       summary.problems.append(
-        "a collection with UUID \(uuid) is in catalog.sqlite and not on disk; its rows are not in the copy")
+        "a collection with UUID \(uuid) is in catalog.sqlite and not on disk; its rows are not in the copy"
+      )
     }
   }
 

@@ -158,10 +158,11 @@ extension IngestService {
 
   /// The last verification of some shard found something, or a file of the store is damaged.
   package var hasFindings: Bool {
-    !problems.isEmpty || scrubber.withLock { $0 }?.state.withLock { state in
-      !state.fileProblems.isEmpty || state.catalogProblem != nil
-        || state.found.values.contains { !$0.isEmpty }
-    } ?? false
+    !problems.isEmpty
+      || scrubber.withLock { $0 }?.state.withLock { state in
+        !state.fileProblems.isEmpty || state.catalogProblem != nil
+          || state.found.values.contains { !$0.isEmpty }
+      } ?? false
   }
 
   /// `pass`; `damaged` when the next start makes it again; `unusable` when there is none.

@@ -71,8 +71,8 @@ extension StoreRebuilder {
   ) {
     guard let known, let catalog else { return }
     do {
-      for (number, position) in try known.positions(collection: uuid).sorted(by: { $0.key < $1.key })
-      where !present.contains(number) {
+      let lost = try known.positions(collection: uuid).filter { !present.contains($0.key) }
+      for (number, position) in lost.sorted(by: { $0.key < $1.key }) {
         let batches = try known.batches(collection: uuid, shard: number)
         try catalog.apply([
           Catalog.Page(collection: uuid, shard: number, batches: batches, position: position)

@@ -31,8 +31,9 @@ struct Importer {
   private var hasBegun = false
 
   init(
-    _ plan: ImportPlan, into target: any ImportTarget, collection: String, batchRowCount: Int, label: String,
-    skipsNonFinite: Bool, progress: ProgressBar, skipped: @escaping (SkippedRow) -> Void
+    _ plan: ImportPlan, into target: any ImportTarget, collection: String, batchRowCount: Int,
+    label: String, skipsNonFinite: Bool, progress: ProgressBar,
+    skipped: @escaping (SkippedRow) -> Void
   ) {
     self.plan = plan
     self.collection = collection

@@ -1,6 +1,7 @@
 # Fixtures of all tests: a fresh store, a server on it, a client of it, and counts of injected faults. Every server is ended
-# by its pid and must drain.
+# by its pid and must drain; what a test left behind is killed.
 import ast
+import contextlib
 import os
 import sys
 import threading
@@ -33,6 +34,16 @@ def pytest_sessionstart(session):
         pytest.exit(f"{BINARY} is not there: build it, or set INGOT_BINARY", returncode=2)
 
 
+@pytest.fixture(autouse=True)
+def no_server_is_left():
+    """Those of a whole file of tests run on."""
+    before = set(ServerProcess.running)
+    yield
+    with contextlib.ExitStack() as ends:
+        for server in ServerProcess.running - before:
+            ends.callback(server.kill)
+
+
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "store"
@@ -55,7 +66,11 @@ def launch(store, tmp_path):
         if server.process is None:
             continue
         died = server.process.poll()
-        code = server.terminate()
+        try:
+            code = server.terminate()
+        except AssertionError as problem:
+            problems.append(str(problem))
+            continue
         if died is not None or code != 0:
             problems.append(f"pid ended with {code}; log:\n{server.log_tail()}")
     assert not problems, "\n".join(problems)

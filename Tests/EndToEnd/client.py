@@ -173,12 +173,12 @@ def lines(ids):
     return "".join(f"{one}\n" for one in ids).encode()
 
 
-def wait_for(look, is_right, seconds=60):
+def wait_for(look, is_right, seconds=60, pause=0.01):
     """What `look` gives as soon as it is right."""
     deadline = time.monotonic() + seconds
     while not is_right(found := look()):
         assert time.monotonic() < deadline, f"still {found}"
-        time.sleep(0.01)
+        time.sleep(pause)
     return found
 
 

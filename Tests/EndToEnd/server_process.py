@@ -1,4 +1,5 @@
 # Starts, restarts, kills and ends the built binary. Used by conftest.py and every test.
+import contextlib
 import os
 import re
 import selectors
@@ -26,6 +27,16 @@ def command(*arguments, env=None, timeout=120, cwd=None):
     return subprocess.run(
         [BINARY, *map(str, arguments)],
         env=clean_environment(env), capture_output=True, text=True, timeout=timeout, cwd=cwd)
+
+
+@contextlib.contextmanager
+def started(*arguments, env=None, **options):
+    """A command of the binary, which is killed at the end of the block unless it has ended."""
+    with subprocess.Popen([BINARY, *map(str, arguments)], env=clean_environment(env), **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def verify(store, *flags):

@@ -3,13 +3,13 @@ import contextlib
 import errno
 import os
 import sqlite3
-import subprocess
 import time
 
 import numpy as np
 import pytest
 
 from client import Client, load, npz, rows_of, same_bits, wait_for
+from mounts import mounted
 from server_process import verify
 
 DISK_BYTES = 64 << 20
@@ -22,19 +22,10 @@ RESUME_SECONDS = 5
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 64 MiB in memory; unmounted whatever happens."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "ingot-test", str(folder)],
-        capture_output=True, text=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    try:
+    with mounted(folder, "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "ingot-test"):
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mounts import mounted, must, need_root, run
+
 PAGE = 4096
 FILLER = Path(__file__).with_name("filler.py")
 
@@ -66,32 +68,19 @@ class SmallDisk:
             assert done.returncode == 0, done.stderr
 
 
-def run(*command):
-    return subprocess.run([*map(str, command)], capture_output=True, text=True)
-
-
-def must(*command):
-    found = run(*command)
-    if found.returncode != 0:
-        pytest.skip(f"{command[0]} cannot be used here: {found.stderr.strip() or found.stdout.strip()}")
-    return found
-
-
 class Disks:
-    """Makes small file systems; `close` unmounts them in the opposite order, whatever is in use."""
+    """`with Disks(folder) as disks:` unmounts what it made in the opposite order, whatever is in use or fails."""
 
     def __init__(self, folder):
-        if os.geteuid() != 0:
-            pytest.skip("mounting needs root")
-        self.folder = folder
-        self.mounted = []
+        need_root()
+        self.folder, self.count = folder, 0
+        self._mounts = contextlib.ExitStack()
 
     def _mount(self, name, *options):
-        folder = self.folder / f"{name}-{len(self.mounted)}"
+        folder = self.folder / f"{name}-{self.count}"
+        self.count += 1
         folder.mkdir()
-        must("mount", *options, folder)
-        self.mounted.append(folder)
-        return folder
+        return self._mounts.enter_context(mounted(folder, *options))
 
     def tmpfs(self, byte_count, inode_count=0):
         return SmallDisk(
@@ -111,16 +100,15 @@ class Disks:
             disk.write_page_by_page()
         return disk
 
-    def close(self):
-        for folder in reversed(self.mounted):
-            if os.path.ismount(folder):
-                subprocess.run(["umount", "-l", str(folder)], check=True)
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._mounts.close()
 
 
 @pytest.fixture
 def disks(tmp_path):
     """Ask for it before `launch`: servers are then ended before their disk is unmounted."""
-    made = Disks(tmp_path)
-    yield made
-    made.close()
-
+    with Disks(tmp_path) as made:
+        yield made

@@ -30,12 +30,19 @@ def watch_files(store, seconds):
 
 
 class FileWatcher:
-    """`watch_files` in a process of its own: a fault in a mapping ends that one."""
+    """`with FileWatcher(store, seconds):` runs `watch_files` in a process of its own: a fault in a mapping ends that one."""
 
     def __init__(self, store, seconds):
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(store), str(seconds)],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with self.process:
+            self.process.kill()
 
     def row_count(self):
         output = self.process.communicate()[0]

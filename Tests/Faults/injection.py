@@ -1,17 +1,17 @@
 # Errors that strace puts in the place of system calls of a running server. Used by the tests of this folder.
+import contextlib
 import shutil
 import signal
 import subprocess
 import tempfile
-from pathlib import Path
 
 import pytest
 
 from client import wait_for
 from proc import is_traced, threads
 
-# strace detaches within a moment, unless it is held up itself.
-DETACH_SECONDS = 20
+# strace attaches and detaches within a moment, unless it is held up itself.
+ATTACH_SECONDS = DETACH_SECONDS = 20
 
 
 class Injection:
@@ -26,23 +26,27 @@ class Injection:
         if not shutil.which("strace"):
             pytest.skip("strace is not installed")
         self.server, self.count = server, 0
-        self.output = Path(tempfile.mkstemp(prefix="injection-")[1])
-        command = ["strace", "-qq", "-o", str(self.output), "-e", f"trace={call.split(':')[0]}", "-e", f"inject={call}"]
+        command = ["-e", f"trace={call.split(':')[0]}", "-e", f"inject={call}"]
         for path in paths:
             command += ["-P", str(path)]
         self.traced = threads(server.pid, thread)
         assert self.traced, f"no thread is called {thread}"
         # Without -f a thread alone is followed.
         command += ["-f", "-p", str(server.pid)] if not thread else [a for one in self.traced for a in ("-p", str(one))]
-        self.command = command
+        self.arguments = command
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, text=True)
-        try:
-            wait_for(self._untraced, lambda left: not left, seconds=10)
-        except AssertionError:
-            self._end()
-            pytest.skip(f"strace cannot follow the server: {self.process.stderr.read()}")
+        with contextlib.ExitStack() as begun:
+            self.output = begun.enter_context(tempfile.NamedTemporaryFile("r", prefix="injection-", errors="replace"))
+            self.process = begun.enter_context(subprocess.Popen(
+                ["strace", "-qq", "-o", self.output.name, *self.arguments], stderr=subprocess.PIPE, text=True))
+            begun.callback(self._end)
+            try:
+                wait_for(self._untraced, lambda left: not left, seconds=ATTACH_SECONDS)
+            except AssertionError:
+                self._end()
+                pytest.skip(f"strace cannot follow the server: {self.process.stderr.read()}")
+            self._begun = begun.pop_all()
         return self
 
     def _untraced(self):
@@ -52,8 +56,9 @@ class Injection:
 
     def happened(self):
         """How often it has happened until now."""
-        return self.output.read_text(errors="replace").count("INJECTED") + \
-            self.output.read_text(errors="replace").count("DELAYED")
+        self.output.seek(0)
+        text = self.output.read()
+        return text.count("INJECTED") + text.count("DELAYED")
 
     def _end(self):
         self.process.send_signal(signal.SIGTERM)
@@ -64,6 +69,6 @@ class Injection:
             self.process.wait()
 
     def __exit__(self, *_):
-        self._end()
-        self.count = self.happened()
-        self.output.unlink()
+        with self._begun:
+            self._end()
+            self.count = self.happened()

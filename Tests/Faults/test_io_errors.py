@@ -10,11 +10,12 @@ import pytest
 
 from client import Client, shard_files, wait_for
 from damage import shard_folder
-from disks import disks, must, run  # noqa: F401
+from disks import disks  # noqa: F401
 from health_watch import HealthWatch
 from injection import Injection
 from load import (
     BATCH_BYTES, FAILED, FULL, IS_THOROUGH, Load, assert_all_right, ids_of, is_alive, rows_of)
+from mounts import must
 from server_process import verify
 
 RESUME_SECONDS = 5

@@ -10,8 +10,8 @@ import pytest
 
 from client import Client, wait_for
 from damage import shard_folder, swap
-from disks import must, run
 from load import BATCH_BYTES, Load, assert_all_right, ids_of, is_alive
+from mounts import mounted
 from server_process import command, verify
 
 SMALL_SHARD = 3 * BATCH_BYTES
@@ -199,8 +199,7 @@ def test_a_second_server_ends_at_once_whatever_the_way_to_the_store(filled, tmp_
     link, other = tmp_path / "link", tmp_path / "bound"
     link.symlink_to(server.store)
     other.mkdir()
-    must("mount", "--bind", server.store, other)
-    try:
+    with mounted(other, "--bind", server.store):
         # There is no lock file that could be deleted.
         assert not list(server.store.rglob("*lock*"))
         for store in (server.store, link, other, server.store / ".." / server.store.name):
@@ -211,8 +210,6 @@ def test_a_second_server_ends_at_once_whatever_the_way_to_the_store(filled, tmp_
                 assert found.returncode == IN_USE and str(server.pid) in found.stderr
                 assert time.monotonic() - began < 5
                 injections.add()
-    finally:
-        run("umount", other)
     client = Client(server.url)
     assert load.write(client, 1, 0)
     # Its name given to another folder, the store is still held.

@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from file_watcher import FileWatcher
 from server_process import verify
-from torture import FileWatcher, Torture
+from torture import Torture
 
 IS_THOROUGH = os.environ.get("INGOT_THOROUGH") == "1"
 STOP_COUNT = 30 if IS_THOROUGH else 4
@@ -64,8 +65,8 @@ def test_frozen_process_goes_on(launch, tmp_path, injections):
 @pytest.mark.fault("A1")
 def test_kill_at_any_moment_while_numpy_reads_the_files(launch, tmp_path, injections):
     server = launch(*FLAGS, "--compact-percent", "10")
-    with Torture(server, tmp_path / "receipts", writers=4, readers=2) as torture:
-        watcher = FileWatcher(server.store, KILL_COUNT)
+    with Torture(server, tmp_path / "receipts", writers=4, readers=2) as torture, \
+            FileWatcher(server.store, KILL_COUNT) as watcher:
         for _ in range(KILL_COUNT):
             torture.wait_for(25)
             server.kill()

@@ -2,8 +2,9 @@
 # that lies about its syncs is found out. Receipts are kept on another disk.
 import os
 import random
-import threading
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -115,9 +116,12 @@ def test_power_cut_right_after_a_rename(disk, server, tmp_path, injections, name
     server.prefix = traced(log, "rename:signal=SIGSTOP:when=1", calls=["rename"], paths=[path])
     server.flags = list(SMALL_SHARDS)
     if name == "store":
-        threading.Thread(target=stop_and_cut, args=(disk, log, keeps_journal, server)).start()
-        with pytest.raises(NotReady):
-            server.start()
+        with ThreadPoolExecutor(1) as pool:
+            cut = pool.submit(stop_and_cut, disk, log, keeps_journal, server)
+            with pytest.raises(NotReady) as ended:
+                server.start()
+            cut.result()
+        assert ended.value.code == -signal.SIGKILL
         disk.come_back()
         server.prefix = []
         server.start()

@@ -1,15 +1,11 @@
 # Promise: `ingot import` stores every row of .npy and .npz files once, bit for bit, with the newest row of an id.
-import re
-import subprocess
-import time
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from client import Client, rows_of, same_bits
 from imports import COLLECTION, OK, UNUSABLE, import_, imported, save_lines, stored_rows
-from server_process import BINARY, clean_environment, verify
+from memory import MemoryWatch
+from server_process import started, verify
 
 
 def live_rows(server, ids, dtype="<f4"):
@@ -187,15 +183,9 @@ def test_memory_does_not_grow_with_the_source(store, tmp_path):
     rows = np.lib.format.open_memmap(
         tmp_path / "rows.npy", mode="w+", dtype="<f4", shape=(131_072, 512))
     rows.flush()
-    process = subprocess.Popen(
-        [BINARY, "import", "--store", store, "--first-id", "0", tmp_path / "rows.npy"],
-        env=clean_environment())
-    status = Path(f"/proc/{process.pid}/status")
-    peak = 0
-    # Until it is waited for, a process that has ended keeps its file, without this line.
-    while found := re.search(r"RssAnon:\s+(\d+) kB", status.read_text()):
-        peak = max(peak, int(found[1]) << 10)
-        time.sleep(0.005)
-    assert process.wait(60) == OK
-    print(peak >> 20, "MiB")
-    assert 0 < peak < 128 << 20, "beyond mapped files, for 256 MiB of rows"
+    with started("import", "--store", store, "--first-id", "0", tmp_path / "rows.npy") as process:
+        with MemoryWatch(process.pid) as memory:
+            memory.wait()
+        assert process.wait(60) == OK
+    print(memory.peak >> 20, "MiB")
+    assert memory.peak < 128 << 20, "beyond mapped files, for 256 MiB of rows"

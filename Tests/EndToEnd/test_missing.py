@@ -3,7 +3,6 @@ import json
 import os
 import random
 import subprocess
-import threading
 
 import numpy as np
 import pytest
@@ -11,8 +10,10 @@ import pytest
 from client import (
     JSON, NDJSON, NPY, TEXT, Client, dumps, lines, npy, rows_of, wait_for)
 from damage import damage_row, shard_folder
+from memory import MemoryWatch, anonymous_bytes
 from proc import held_files
 from server_process import clean_environment
+from threads import Jobs
 
 ID_COUNT = 10_000_000 if os.environ.get("INGOT_THOROUGH") else 1_000_000
 STORED = ["a", "b", "1000", "ü/ß", 'q"\\', "zwei Worte"]
@@ -168,45 +169,21 @@ def test_the_line_that_every_worker_resumes_with(seeded, tmp_path):
 
 def test_what_arrives_meanwhile_is_right_afterwards(client):
     """Ids that were acknowledged before the question are never missing."""
-    stopping, problems, asked_count = threading.Event(), [], 0
+    worker = Client(client.url)
     acknowledged = [["first"]]
     client.append(["first"], rows_of(1))
 
-    def work():
-        worker = Client(client.url)
-        while not stopping.is_set():
-            ids = [f"{len(acknowledged)}-{n}" for n in range(50)]
-            worker.append(ids, rows_of(50))
-            acknowledged.append(ids)
+    def store(number):
+        ids = [f"{number}-{n}" for n in range(50)]
+        worker.append(ids, rows_of(50))
+        acknowledged.append(ids)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        while asked_count < 40:
+    with Jobs(store) as jobs:
+        for _ in range(40):
             known = [one for ids in list(acknowledged) for one in ids]
-            problems += client.missing(lines(known)).text.split()
-            asked_count += 1
-    finally:
-        stopping.set()
-        thread.join()
-    assert not problems and len(acknowledged) > 1
-
-
-def anonymous_bytes(pid):
-    """Memory of a process that no file stands behind."""
-    with open(f"/proc/{pid}/smaps_rollup") as file:
-        values = dict(line.split(":") for line in file if ":" in line)
-    return int(values["Anonymous"].split()[0]) * 1024
-
-
-class MemoryWatch(threading.Thread):
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.pid, self.peak, self.done = pid, 0, threading.Event()
-
-    def run(self):
-        while not self.done.wait(0.02):
-            self.peak = max(self.peak, anonymous_bytes(self.pid))
+            response = client.missing(lines(known))
+            assert (response.status_code, response.text) == (200, "")
+        jobs.wait_for_turns(1)
 
 
 def test_memory_does_not_grow_with_the_question(server, client):
@@ -215,20 +192,17 @@ def test_memory_does_not_grow_with_the_question(server, client):
     # What a first question needs is needed once.
     client.missing(lines(range(200_000)))
     before, inodes = anonymous_bytes(server.pid), set(os.listdir(server.store))
-    watch = MemoryWatch(server.pid)
-    watch.start()
 
     step = 50_000
     pieces = (lines(range(start, start + step)) for start in range(0, ID_COUNT, step))
-    response = client.missing(pieces, stream=True, timeout=900)
-    count, last, rest = 0, -1, b""
-    for piece in response.iter_content(1 << 20):
-        *whole, rest = (rest + piece).split(b"\n")
-        numbers = np.array(whole, dtype="i8") if whole else np.empty(0, "i8")
-        assert (np.diff(numbers) > 0).all() and (not len(numbers) or numbers[0] > last)
-        count, last = count + len(numbers), numbers[-1] if len(numbers) else last
-    watch.done.set()
-    watch.join()
+    with MemoryWatch(server.pid) as watch:
+        response = client.missing(pieces, stream=True, timeout=900)
+        count, last, rest = 0, -1, b""
+        for piece in response.iter_content(1 << 20):
+            *whole, rest = (rest + piece).split(b"\n")
+            numbers = np.array(whole, dtype="i8") if whole else np.empty(0, "i8")
+            assert (np.diff(numbers) > 0).all() and (not len(numbers) or numbers[0] > last)
+            count, last = count + len(numbers), numbers[-1] if len(numbers) else last
 
     assert count == ID_COUNT - len(stored) == int(response.headers["X-Ingot-Missing-Count"])
     print(f"{ID_COUNT} ids, {(watch.peak - before) / 2**20:.1f} MiB more than before")

@@ -1,4 +1,5 @@
 # Promise: clients that die, lie, stall or come in crowds leave nothing behind and starve nobody.
+import contextlib
 import os
 import random
 import resource
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from client import Client, npz
+from memory import MemoryWatch, anonymous_bytes
 from operations import VECTORS
 from torture import Torture
 
@@ -78,11 +80,6 @@ def test_clients_that_die_or_lie_in_mid_body_store_nothing(launch, tmp_path, inj
     assert client.put_batch("never", BODY).status_code == 201
 
 
-def resident_bytes(pid):
-    with open(f"/proc/{pid}/status") as file:
-        return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmRSS"))
-
-
 @pytest.fixture
 def many_descriptors():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -116,13 +113,14 @@ def test_a_thousand_slow_clients_starve_nobody(launch, tmp_path, many_descriptor
     address = (server.host, server.port)
     with Torture(server, tmp_path / "receipts", writers=2, is_tolerant=False) as torture:
         torture.wait_for(100)
-        before = resident_bytes(server.pid)
-        crowd = []
-        try:
+        before = anonymous_bytes(server.pid)
+        with contextlib.ExitStack() as opened, MemoryWatch(server.pid) as memory:
+            crowd = []
             for number in range(CONNECTION_COUNT // 2):
-                crowd += [slow_reader(address), slow_writer(address, number)]
+                for connection in (slow_reader(address), slow_writer(address, number)):
+                    crowd.append(opened.enter_context(connection))
             injections.add(len(crowd))
-            client, durations, peak = Client(server.url), [], 0
+            client, durations = Client(server.url), []
             end = time.monotonic() + CROWD_SECONDS
             while len(durations) < 10 or time.monotonic() < end:
                 for writer in crowd[1::2]:
@@ -131,12 +129,8 @@ def test_a_thousand_slow_clients_starve_nobody(launch, tmp_path, many_descriptor
                 assert client.get("/readyz").status_code == 200
                 torture.wait_for(3)
                 durations.append(time.monotonic() - start)
-                peak = max(peak, resident_bytes(server.pid))
-        finally:
-            for connection in crowd:
-                connection.close()
         torture.check()
-    print(f"{(peak - before) >> 20} MiB more with {len(crowd)} connections; others waited {durations[0]:.2f} s",
+    print(f"{(memory.peak - before) >> 20} MiB more with {len(crowd)} connections; others waited {durations[0]:.2f} s",
           f"while they came, then {max(durations[1:]):.2f} s")
-    assert peak - before < GROWTH_BYTES_MAX
+    assert memory.peak - before < GROWTH_BYTES_MAX
     assert durations[0] < ARRIVAL_SECONDS_MAX and max(durations[1:]) < SECONDS_MAX

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from client import Client
-from disks import disks, run  # noqa: F401
+from disks import disks  # noqa: F401
 from health_watch import HealthWatch
 from injection import Injection
-from load import FAILED, FULL, IS_THOROUGH, Load, assert_all_right, cpu_seconds, is_alive, memory_peak
+from load import FAILED, FULL, IS_THOROUGH, Load, assert_all_right, cpu_seconds, is_alive
+from memory import MemoryWatch
+from mounts import run
 
 THREADS = ["ingot-sync", "ingot-sync-log"]
 ERRORS = ["EIO", "ENOSPC", "EINTR"]
@@ -110,7 +112,8 @@ def test_the_kernels_own_sync_failure_loses_nothing_that_was_acknowledged(disks,
 def test_a_sync_that_takes_long_holds_back_and_acknowledges_nothing(launch, injections, seconds):
     server = launch("--shard-bytes", "16MiB", "--in-flight-bytes", "1MiB", "--max-body-bytes", "1MiB")
     refused = (429, "in-flight-limit")
-    with Load(server.url, may=[refused], writers=40, pause=0.05) as load, HealthWatch(load):
+    with Load(server.url, may=[refused], writers=40, pause=0.05) as load, HealthWatch(load), \
+            MemoryWatch(server.pid) as memory:
         load.wait_for(40)
         with Injection(server, f"fdatasync:delay_enter={seconds * 1_000_000}:when=1", thread="ingot-sync") as injected:
             began = time.monotonic()
@@ -121,5 +124,5 @@ def test_a_sync_that_takes_long_holds_back_and_acknowledges_nothing(launch, inje
             load.wait_for(1)
         injections.add(injected.count)
         assert load.wait_for(40) < RESUME_SECONDS
-    assert memory_peak(server) < 200 << 20
+    assert memory.peak < 200 << 20
     assert_all_right(server, load.acknowledged(), load.sent)

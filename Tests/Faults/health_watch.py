@@ -1,10 +1,11 @@
 # Asks health and readiness all the time and compares them with what writes really meet. The writes: load.py.
 import json
-import threading
 import time
 from bisect import bisect_right
 
 import requests
+
+from threads import Threads
 
 INTERVAL = 0.1
 PATHS = ("/readyz", "/health")
@@ -12,42 +13,33 @@ PATHS = ("/readyz", "/health")
 PROBE_SECONDS = 1
 GREEN_WHILE_BROKEN_SECONDS = 3
 RED_WHILE_FINE_SECONDS = 10
+ANSWER_SECONDS = 20
 # A write that takes so long is as good as none.
 HANGING_SECONDS = 33
 
 
-class HealthWatch:
+class HealthWatch(Threads):
     """`with HealthWatch(load):` fails at the end when health said for too long what was not true."""
 
     def __init__(self, load):
-        self.load = load
-        self.samples, self.problems = [], []
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
+        super().__init__(1)
+        self.load, self.samples = load, []
 
-    def _watch(self):
+    def work(self, _):
         session = requests.Session()
-        while not self._stopping.wait(INTERVAL):
-            try:
-                for path in PATHS:
-                    began = time.monotonic()
-                    response = session.get(self.load.url + path, timeout=10)
-                    # What it said was true at some time of the request.
-                    self.samples.append((began, time.monotonic(), path, response.status_code, response.text))
-                    assert response.status_code in (200, 503), response.text
-            except BaseException as problem:
-                self.problems.append(problem)
-                return
-
-    def __enter__(self):
-        self._thread.start()
-        return self
+        while not self.is_stopping:
+            for path in PATHS:
+                began = time.monotonic()
+                response = session.get(self.load.url + path, timeout=ANSWER_SECONDS)
+                # What it said was true at some time of the request.
+                self.samples.append((began, time.monotonic(), path, response.status_code, response.text))
+                assert response.status_code in (200, 503), response.text
+            self.pause(INTERVAL)
 
     def __exit__(self, kind, *_):
-        self._stopping.set()
-        self._thread.join(30)
+        super().__exit__(kind)
         if kind is None:
-            assert not self.problems, self.problems
+            assert self.samples, "nobody asked"
             lies = self.lies()
             assert not lies, f"{len(lies)} of {len(self.samples)}, first: {lies[0]}"
 

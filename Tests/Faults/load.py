@@ -59,6 +59,7 @@ class Load(Threads):
         self.may, self.read_may, self.pause_seconds = may, read_may, pause
         self.receipts, self.sent, self.attempts = {}, set(), []
         self.answers, self.details = Counter(), []
+        self.read_count = 0
 
     def work(self, number):
         """The last thread reads, if one does."""
@@ -119,6 +120,7 @@ class Load(Threads):
             return
         assert response.status_code == 200, response.text
         assert same_bits(load(response.content)["embeddings"], rows_of(writer, number)[:4]), batch_id
+        self.read_count += 1
 
     def acknowledged(self):
         with self._changed:
@@ -219,9 +221,3 @@ def cpu_seconds(server):
     """What the process has used of the processors; its system calls count."""
     fields = Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_peak(server):
-    """Bytes of memory at most, files that are mapped not counted."""
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1]) << 10

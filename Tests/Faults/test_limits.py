@@ -104,10 +104,11 @@ def test_files_that_may_not_grow_are_a_full_disk(launch, injections, pages, prea
         load.wait_for(4)
         with limited(server, resource.RLIMIT_FSIZE, pages * 4096 + 100):
             load.wait_for_refusals(1, seconds=30)
-            still_since = time.monotonic() + 1
+            wait_for(watch.was_red, bool)
+            red_since = time.monotonic()
             time.sleep(REFUSED_SECONDS)
             # The probes between the batches that are refused do not fit either.
-            assert watch.was_red_since(still_since)
+            assert watch.was_red_since(red_since)
             assert is_alive(server)
             injections.add(load.answers[FULL])
         assert load.wait_for(5) < RESUME_SECONDS
@@ -121,16 +122,17 @@ def open_files(server):
 @pytest.mark.fault("B10")
 def test_no_descriptor_for_a_connection_makes_it_wait_and_burns_nothing(launch, injections):
     server = launch("--shard-bytes", "64MiB")
-    with Load(server.url, writers=1, pause=0.01) as load, HealthWatch(load):
+    with Load(server.url, writers=1, pause=0.01) as load, HealthWatch(load) as watch:
         load.wait_for(3)
-        time.sleep(0.3)
-        with limited(server, resource.RLIMIT_NOFILE, open_files(server) + 4), contextlib.ExitStack() as opened:
+        # All three have their connection.
+        wait_for(lambda: load.read_count and watch.samples, bool)
+        limit = open_files(server) + 4
+        with limited(server, resource.RLIMIT_NOFILE, limit), contextlib.ExitStack() as opened:
             sockets = [
                 opened.enter_context(socket.create_connection((server.host, server.port))) for _ in range(40)]
             for one in sockets:
                 one.sendall(b"GET /livez HTTP/1.1\r\nHost: ingot\r\n\r\n")
-            wait_for(lambda: open_files(server), lambda count: count >= 4)
-            time.sleep(0.5)
+            wait_for(lambda: open_files(server), lambda count: count >= limit)
             stored, before, began = len(load.acknowledged()), cpu_seconds(server), time.monotonic()
             time.sleep(2)
             assert len(load.acknowledged()) > stored, "an open shard is not usable"
@@ -156,9 +158,10 @@ def answered(connection):
 @pytest.mark.fault("B10")
 def test_no_descriptor_spins_nothing_when_nobody_writes(launch, injections):
     server = launch()
-    with limited(server, resource.RLIMIT_NOFILE, open_files(server) + 1), contextlib.ExitStack() as opened:
+    limit = open_files(server) + 1
+    with limited(server, resource.RLIMIT_NOFILE, limit), contextlib.ExitStack() as opened:
         sockets = [opened.enter_context(socket.create_connection((server.host, server.port))) for _ in range(20)]
-        time.sleep(0.5)
+        wait_for(lambda: open_files(server), lambda count: count >= limit)
         before, began = cpu_seconds(server), time.monotonic()
         time.sleep(2)
         assert (cpu_seconds(server) - before) / (time.monotonic() - began) < 0.1

@@ -3,15 +3,15 @@ import json
 import os
 import signal
 import socket
-import threading
-import time
+import subprocess
 
 import numpy as np
 import pytest
 import requests
 
-from client import Client, npz, rows_of, same_bits, shard_file, shard_files
-from server_process import BINARY, command, verify
+from client import Client, npz, rows_of, same_bits, shard_file, shard_files, wait_for
+from server_process import command, started, verify
+from threads import Jobs
 
 OK, DAMAGE, COULD_NOT_RUN, IN_USE, USAGE = 0, 1, 2, 3, 64
 COMMANDS = ["serve", "verify", "status", "salvage", "reconcile", "bench"]
@@ -70,30 +70,22 @@ def test_store_in_use_exits_3_and_names_the_holder(server, tmp_path, injections)
 @pytest.mark.fault("A12")
 def test_sigterm_drains_and_exits_0(server, injections):
     """What was taken is finished and acknowledged; what comes later finds nobody or 503."""
-    statuses, stopped = [], threading.Event()
+    url, statuses = server.url, []
 
-    def post():
-        client = Client(server.url)
-        number = 0
-        while not stopped.is_set():
+    def post(client):
+        def post_one(number):
             try:
                 response = client.post(npz(ids=np.arange(64), embeddings=rows_of(64, 128, number)))
             except requests.ConnectionError:
-                return
+                return True
             statuses.append(response.status_code)
-            if response.status_code == 503:
-                return
-            number += 1
+            return response.status_code == 503
+        return post_one
 
-    threads = [threading.Thread(target=post) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.5)
-    assert server.terminate() == OK
-    injections.add()
-    stopped.set()
-    for thread in threads:
-        thread.join(30)
+    with Jobs(*(post(Client(url)) for _ in range(4))) as jobs:
+        jobs.wait_for_turns(3)
+        assert server.terminate() == OK
+        injections.add()
 
     stored_count = statuses.count(201)
     assert stored_count > 0 and set(statuses) <= {201, 503}
@@ -102,20 +94,39 @@ def test_sigterm_drains_and_exits_0(server, injections):
     assert verify(server.store).returncode == OK
 
 
-def test_sigterm_waits_for_a_batch_that_is_being_sent(server):
-    body = npz(ids=np.arange(64), embeddings=rows_of(64))
-    head = (
+def begin_batch(server, connection, byte_count):
+    """Sends the head of a batch, and returns once the batch is taken."""
+    connection.sendall((
         "POST /embeddings HTTP/1.1\r\nHost: ingot\r\nContent-Type: application/x-npz\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n").encode()
+        f"Expect: 100-continue\r\nContent-Length: {byte_count}\r\n\r\n").encode())
+    assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    metrics = requests.get(f"{server.url}/metrics", timeout=20).text
+    assert f"\ningot_in_flight_bytes {byte_count}\n" in metrics
+
+
+def is_listening(server):
+    try:
+        socket.create_connection((server.host, server.port), timeout=20).close()
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_sigterm_waits_for_a_batch_that_is_being_sent(server):
+    rows = rows_of(64)
+    body = npz(ids=np.arange(64), embeddings=rows)
     with socket.create_connection((server.host, server.port), timeout=20) as connection:
-        connection.sendall(head + body[:100])
-        time.sleep(0.3)
+        begin_batch(server, connection, len(body))
+        connection.sendall(body[:100])
         server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
+        # From here on nothing new is taken.
+        wait_for(lambda: is_listening(server), lambda listening: not listening)
         connection.sendall(body[100:])
         answer = connection.recv(65536)
-    assert answer.startswith((b"HTTP/1.1 201 ", b"HTTP/1.1 503 ")), answer
+    assert answer.startswith(b"HTTP/1.1 201 "), answer
     assert server.terminate() == OK
+    assert same_bits(np.load(shard_file(server.store)), rows)
+    assert verify(server.store).returncode == OK
 
 
 @pytest.mark.fault("A12")
@@ -226,18 +237,11 @@ def test_every_flag_is_a_setting_of_environment_and_file(launch, tmp_path):
 
 
 def test_store_and_address_may_come_from_the_environment(tmp_path):
-    import subprocess
-    from server_process import clean_environment
     environment = {"INGOT_STORE": str(tmp_path / "s"), "INGOT_LISTEN": "127.0.0.1:0"}
-    process = subprocess.Popen(
-        [BINARY, "serve"], env=clean_environment(environment), stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True)
-    try:
+    with started("serve", env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout.readline().startswith(f"ingot: serving {tmp_path / 's'} on http://")
-    finally:
         process.terminate()
         assert process.wait(30) == OK
-        process.stdout.close()
 
 
 @pytest.mark.parametrize("content", ["{", '{"max-body-bytes": "many"}', '{"no-such-setting": 1}'])
@@ -256,12 +260,8 @@ def test_missing_configuration_file_exits_64_and_is_named(store, tmp_path):
 def test_in_flight_limit_answers_429_with_a_time(launch):
     """Batches that arrive while the bytes in flight are used up are told to come again."""
     server = launch("--in-flight-bytes", "1MiB", "--max-body-bytes", "1MiB")
-    head = (
-        "POST /embeddings HTTP/1.1\r\nHost: ingot\r\nContent-Type: application/x-npz\r\n"
-        "Content-Length: 1000000\r\n\r\n").encode()
     with socket.create_connection((server.host, server.port), timeout=20) as connection:
-        connection.sendall(head + b"x" * 1000)
-        time.sleep(0.5)
+        begin_batch(server, connection, 1_000_000)
         response = Client(server.url).post(npz(ids=np.arange(8000), embeddings=rows_of(8000, 16)))
     assert response.status_code == 429, response.text
     assert response.json()["code"] in ("in-flight-limit", "in-flight-full") and response.json()["retryable"] is True

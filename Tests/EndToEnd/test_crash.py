@@ -1,15 +1,17 @@
 # Promise: kill -9 at any moment loses no acknowledged row, doubles none, and `ingot verify` finds a clean store.
 import os
 import random
-import threading
+import subprocess
 import time
 
 import numpy as np
 import pytest
 import requests
 
-from client import Client, npz, same_bits, shard_files
-from server_process import verify
+from client import Client, npz, same_bits, shard_files, wait_for
+from proc import held_files
+from server_process import started, verify
+from threads import Threads
 
 ROUND_COUNT = int(os.environ.get("INGOT_KILL_ROUNDS", "20"))
 SEED = int(os.environ.get("INGOT_TEST_SEED", "1"))
@@ -25,33 +27,29 @@ def batch_of(worker, number):
     return [f"{worker}/{number}/{index}" for index in range(len(rows))], rows
 
 
-class Worker(threading.Thread):
-    """Posts batch after batch, keeps the receipts, and after a crash asks what became of the last one."""
+class Workers(Threads):
+    """They post batch after batch, keep the receipts, and after a crash ask what became of the last one."""
 
-    def __init__(self, number, address):
-        super().__init__(daemon=True)
-        self.number, self.address = number, address
+    def __init__(self, url, count):
+        super().__init__(count)
+        # Another one after each crash.
+        self.url = url
         self.receipts = {}
         self.replayed_count = 0
-        self.stopping = threading.Event()
-        self.problem = None
 
-    def run(self):
-        try:
-            number = 0
-            while not self.stopping.is_set():
-                self.store(number)
-                number += 1
-        except BaseException as problem:
-            self.problem = problem
+    def work(self, worker):
+        number = 0
+        while not self.is_stopping:
+            self.store(worker, number)
+            number += 1
 
-    def store(self, number):
-        ids, rows = batch_of(self.number, number)
-        batch_id = f"w{self.number}.{number:06d}"
+    def store(self, worker, number):
+        ids, rows = batch_of(worker, number)
+        batch_id = f"w{worker}.{number:06d}"
         body = npz(ids=ids, embeddings=rows)
         found = None
-        while not self.stopping.is_set():
-            client = Client(self.address["url"])
+        while not self.is_stopping:
+            client = Client(self.url)
             try:
                 response = client.put_batch(batch_id, body)
             except requests.RequestException:
@@ -59,20 +57,33 @@ class Worker(threading.Thread):
                 continue
             assert response.status_code in (200, 201), response.text
             assert found is None or (response.status_code == 200 and response.json() == found)
-            self.replayed_count += response.status_code == 200
-            self.receipts[batch_id] = response.json()
+            with self._changed:
+                self.replayed_count += response.status_code == 200
+                self.receipts[batch_id] = response.json()
+                self._changed.notify_all()
             return
 
     def after_crash(self, batch_id):
         """The receipt that the crash kept from arriving, when the batch had become durable."""
-        while not self.stopping.is_set():
+        while not self.is_stopping:
             try:
-                response = Client(self.address["url"]).receipt(batch_id)
+                response = Client(self.url).receipt(batch_id)
             except requests.RequestException:
-                time.sleep(0.01)
+                self.pause(0.01)
                 continue
             assert response.status_code in (200, 404), response.text
             return response.json() if response.status_code == 200 else None
+
+    def acknowledged(self):
+        with self._changed:
+            return dict(self.receipts)
+
+    def wait_for_one(self):
+        """Waits until one more batch was acknowledged."""
+        with self._changed:
+            goal = len(self.receipts) + 1
+            assert self._changed.wait_for(lambda: len(self.receipts) >= goal or self.problems, 60), "no progress for 60 s"
+        assert not self.problems, self.problems
 
 
 @pytest.mark.fault("A1")
@@ -80,35 +91,20 @@ def test_kill_loop_loses_and_doubles_nothing(launch, injections):
     print("rounds", ROUND_COUNT, "seed", SEED)
     moments = random.Random(SEED)
     server = launch("--shard-bytes", "256KiB")
-    address = {"url": server.url}
-    workers = [Worker(number, address) for number in range(WORKER_COUNT)]
-    for worker in workers:
-        worker.start()
+    with Workers(server.url, WORKER_COUNT) as workers:
+        for round_number in range(ROUND_COUNT):
+            workers.wait_for_one()
+            time.sleep(moments.uniform(0, 0.15))
+            server.kill()
+            injections.add()
 
-    for round_number in range(ROUND_COUNT):
-        before = sum(len(worker.receipts) for worker in workers)
-        deadline = time.monotonic() + 30
-        while sum(len(worker.receipts) for worker in workers) == before:
-            assert time.monotonic() < deadline, "no batch was acknowledged for 30 s"
-            assert not any(worker.problem for worker in workers), [w.problem for w in workers]
-            time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.15))
-        server.kill()
-        injections.add()
+            found = verify(server.store)
+            assert found.returncode == 0, f"round {round_number}: {found.stdout}{found.stderr}"
+            assert_acknowledged(server.store, workers)
 
-        found = verify(server.store)
-        assert found.returncode == 0, f"round {round_number}: {found.stdout}{found.stderr}"
-        assert_acknowledged(server.store, workers)
+            server.start()
+            workers.url = server.url
 
-        server.start()
-        address["url"] = server.url
-
-    for worker in workers:
-        worker.stopping.set()
-    for worker in workers:
-        worker.join(60)
-        assert worker.problem is None, worker.problem
-        assert not worker.is_alive()
     client = Client(server.url)
     listed = {receipt["batch_id"]: receipt for receipt in client.all_batches(limit=1000)}
     assert server.terminate() == 0
@@ -116,23 +112,22 @@ def test_kill_loop_loses_and_doubles_nothing(launch, injections):
 
     acknowledged = assert_acknowledged(server.store, workers)
     assert_each_row_once(server.store, listed)
-    for worker in workers:
-        assert worker.receipts.items() <= listed.items()
-    print(f"{acknowledged} rows in {sum(len(w.receipts) for w in workers)} batches acknowledged,",
-          f"{sum(w.replayed_count for w in workers)} batches found durable after a crash")
+    assert workers.receipts.items() <= listed.items()
+    print(f"{acknowledged} rows in {len(workers.receipts)} batches acknowledged,",
+          f"{workers.replayed_count} batches found durable after a crash")
 
 
 def assert_acknowledged(store, workers):
     """Every row of every receipt lies, bit for bit, where the receipt says."""
     arrays = {int(path.parent.name): np.load(path, mmap_mode="r") for path in shard_files(store)}
     row_count = 0
-    for worker in workers:
-        for batch_id, receipt in list(worker.receipts.items()):
-            _, rows = batch_of(worker.number, int(batch_id.split(".")[1]))
-            first = receipt["first_row"]
-            stored = arrays[receipt["shard"]][first:first + receipt["rows"]]
-            assert same_bits(stored, rows), receipt
-            row_count += len(rows)
+    for batch_id, receipt in workers.acknowledged().items():
+        worker, number = map(int, batch_id[1:].split("."))
+        _, rows = batch_of(worker, number)
+        first = receipt["first_row"]
+        stored = arrays[receipt["shard"]][first:first + receipt["rows"]]
+        assert same_bits(stored, rows), receipt
+        row_count += len(rows)
     return row_count
 
 
@@ -148,25 +143,32 @@ def assert_each_row_once(store, listed):
 
 @pytest.mark.fault("A5")
 def test_kill_while_starting_is_harmless(launch, injections):
-    """A crash during recovery, again and again, ends in the same state."""
-    import subprocess
-    from server_process import BINARY, clean_environment
+    """A crash during recovery, again and again, ends in the same state. At every call of it: test_kill_at_calls.py."""
     server = launch("--shard-bytes", "64KiB")
     client = Client(server.url)
     batches = [batch_of(0, number) for number in range(40)]
     receipts = [client.append(*batch, key=f"w0.{n:06d}") for n, batch in enumerate(batches)]
     server.kill()
 
-    for milliseconds in range(0, 40, 2):
-        process = subprocess.Popen(
-            [BINARY, "serve", "--store", str(server.store), "--listen", "127.0.0.1:0"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment())
-        time.sleep(milliseconds / 1000)
-        process.kill()
-        injections.add()
-        process.wait()
+    for step in range(20):
+        injections.add(is_killed_while_starting(server.store, seconds=step / 1000))
+    print(f"{injections.count} of 20 were killed between the first file of the store and the ready line")
 
     server.start()
     assert Client(server.url).all_batches(limit=1000) == receipts
     assert server.terminate() == 0
     assert verify(server.store).returncode == 0
+
+
+def is_killed_while_starting(store, seconds):
+    """Kills a server so long after it opened the store; whether it was not ready yet."""
+    with started("serve", "--store", store, "--listen", "127.0.0.1:0", stdout=subprocess.PIPE,
+                 stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: holds(process.pid, store), bool, pause=0)
+        time.sleep(seconds)
+        process.kill()
+        return process.communicate()[0] == b""
+
+
+def holds(pid, store):
+    return any(name.startswith(str(store)) for name in held_files(pid))

@@ -1,15 +1,15 @@
 # Promise: a deletion is durable like a batch, is taken while the disk is full, and the newest commit of an id wins.
 import os
 import random
-import threading
 
 import numpy as np
 import pytest
 
 from client import (
-    JSON, NDJSON, NPY, TEXT, Client, dumps, lines, load, npy, npz, rows_of, same_bits, shard_file)
+    JSON, NDJSON, NPY, TEXT, Client, lines, load, npy, npz, rows_of, same_bits, shard_file)
 from damage import damage_row
 from server_process import verify
+from threads import Jobs
 
 SEED = int(os.environ.get("INGOT_TEST_SEED", "1"))
 DIMENSION = 8
@@ -180,22 +180,14 @@ def test_quarantined_ids_can_be_deleted(launch):
     assert client.get(client.row_path("a4")).json()["code"] == "row-damaged"
 
 
-class Writer(threading.Thread):
+class Writer:
     """Appends and deletes ids of its own and ids of all, and remembers what the last word on each was."""
 
     def __init__(self, number, url):
-        super().__init__(daemon=True)
         self.number, self.client = number, Client(url)
         self.random = random.Random(SEED * 100 + number)
         self.own, self.shared = {}, []
-        self.receipts, self.problem = {}, None
-
-    def run(self):
-        try:
-            for turn in range(60):
-                self.turn(turn)
-        except BaseException as problem:
-            self.problem = problem
+        self.receipts = {}
 
     def turn(self, turn):
         own = [f"{self.number}-{self.random.randrange(40)}" for _ in range(8)]
@@ -210,12 +202,17 @@ class Writer(threading.Thread):
         rows = rows_of(len(ids), DIMENSION, [self.number, turn])
         key = f"w{self.number}.{turn}"
         body = npz(ids=np.array(ids), embeddings=rows)
-        receipt = self.client.put_batch(key, body).json()
-        assert self.client.put_batch(key, body).json() == receipt
+        stored, again = self.client.put_batch(key, body), self.client.put_batch(key, body)
+        receipt = stored.json()
+        assert (stored.status_code, again.status_code, again.json()) == (201, 200, receipt), again.text
         self.receipts[key] = receipt
         found = dict(zip(ids, rows))
         self.own |= {one: found[one] for one in own}
         self.shared.append((receipt["sequence"], found, ids))
+
+    def turns(self, turn):
+        self.turn(turn)
+        return turn == 59
 
 
 def test_ingest_and_deletes_of_many_workers_end_as_their_order_says(launch):
@@ -223,11 +220,8 @@ def test_ingest_and_deletes_of_many_workers_end_as_their_order_says(launch):
     server = launch("--shard-bytes", "4KiB")
     Client(server.url).create(DIMENSION)
     writers = [Writer(number, server.url) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
-        assert writer.problem is None, writer.problem
+    with Jobs(*(writer.turns for writer in writers)) as jobs:
+        jobs.wait()
 
     expected = {}
     for writer in writers:

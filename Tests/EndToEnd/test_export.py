@@ -3,7 +3,6 @@
 import json
 import socket
 import subprocess
-import threading
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from exports import (
     COLLECTION, COULD_NOT_RUN, LEFT_OUT, OK, Rows, assert_folder_holds, assert_holds, crc32c,
     digest_of, export, exported, fill)
 from server_process import BINARY, clean_environment
+from threads import Jobs
 
 FORMATS = ["npy", "npz", "fbin", "f32", "safetensors", "ids"]
 
@@ -104,29 +104,25 @@ def test_ids_and_rows_agree_while_rows_are_overwritten(server, tmp_path):
         ids = np.random.default_rng(number).permutation(500)[:100]
         client.append(ids, np.stack([ids, np.full(100, number)], axis=1).astype("<f4"))
 
-    def post_all():
-        for number in range(1, 60):
-            post(number)
-
-    post(0)
-    poster = threading.Thread(target=post_all)
-    poster.start()
-    agreed = 0
-    is_last = False
-    while not is_last:
-        is_last = not poster.is_alive()
+    def agrees():
+        """Whether nothing changed between ids and rows; then they are of one moment."""
         out, ids = tmp_path / "rows.npy", tmp_path / "ids.txt"
         found = export("--url", server.url, "--out", out, "--ids", ids, "--force", "--json")
         if found.returncode == COULD_NOT_RUN:
             assert "the collection changed between ids and rows" in found.stderr
-            continue
+            return False
         assert found.returncode == OK, found.stderr
         names, rows = np.loadtxt(ids, dtype="<f4"), np.load(out)
         assert same_bits(rows[:, 0], names)
         assert rows[:, 1].max() == json.loads(found.stdout)["sequence"] - 1
-        agreed += 1
-    poster.join()
-    assert agreed > 0
+        return True
+
+    post(0)
+    with Jobs(lambda turn: post(turn + 1)) as poster:
+        for _ in range(10):
+            agrees()
+        poster.wait_for_turns(1)
+    assert agrees()
 
 
 def test_collection_without_rows(launch, tmp_path):

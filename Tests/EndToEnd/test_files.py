@@ -2,7 +2,6 @@
 import http.client
 import socket
 import subprocess
-import threading
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from embedding_reader import EmbeddingReader
 
 from client import Client, load, rows_of, same_bits, shard_file, shard_files
 from server_process import ServerProcess
+from threads import Jobs
 
 DIMENSION = 96
 HEADER = 128
@@ -297,23 +297,16 @@ def test_growing_shard_is_a_snapshot_under_load(launch):
     server = launch("--shard-bytes", "64MiB")
     writer_client = Client(server.url)
     writer_client.append(range(16), np.full((16, DIMENSION), 0, "<f4"))
-    stop, problems = threading.Event(), []
 
-    def write():
-        try:
-            number = 1
-            while not stop.is_set():
-                rows = np.full((16, DIMENSION), number, "<f4")
-                writer_client.append([f"{number}/{index}" for index in range(16)], rows)
-                number += 1
-        except BaseException as problem:
-            problems.append(problem)
+    def write(turn):
+        rows = np.full((16, DIMENSION), turn + 1, "<f4")
+        writer_client.append([f"{turn + 1}/{index}" for index in range(16)], rows)
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        client, tags, counts = Client(server.url), {}, []
-        for _ in range(60):
+    client, tags, counts = Client(server.url), {}, []
+    with Jobs(write) as writer:
+        for number in range(60):
+            if number % 10 == 9:
+                writer.wait_for_turns(1)
             response = client.get(path_of())
             array = load(response.content)
             assert len(response.content) == HEADER + array.nbytes
@@ -322,10 +315,6 @@ def test_growing_shard_is_a_snapshot_under_load(launch):
             assert len(array) % 16 == 0 and (array == expected[:, None]).all()
             assert tags.setdefault(response.headers["ETag"], len(array)) == len(array)
             counts.append(len(array))
-    finally:
-        stop.set()
-        thread.join(60)
-    assert not problems, problems
     assert counts == sorted(counts) and counts[-1] > counts[0]
 
 

@@ -1,17 +1,19 @@
 # Promise: np.load(mmap_mode="r") in another process works at every instant, and shows no row that was not sent whole.
 import multiprocessing
 import os
-import threading
 import time
 
 import numpy as np
 
 from client import Client, npz, shard_file, shard_files
+from threads import Jobs
 
 SECONDS = float(os.environ.get("INGOT_LIVE_SECONDS", "6"))
 WORKER_COUNT = 3
 ROW_COUNT = 32
 DIMENSION = 128
+SHARD_BYTES = 2 << 20
+SHARD_ROW_COUNT = SHARD_BYTES // (DIMENSION * 4)
 
 
 def rows_of_batch(worker, number):
@@ -69,45 +71,43 @@ def rows_of_batch_cached(worker, number, cache={}):
 
 
 def test_live_shards_are_always_readable(launch):
-    server = launch("--shard-bytes", "2MiB")
+    server = launch("--shard-bytes", SHARD_BYTES)
     context = multiprocessing.get_context("spawn")
     sent_counts = context.Array("q", WORKER_COUNT)
     acknowledged_rows = context.Value("q", 0)
     done, results = context.Event(), context.Queue()
     reader = context.Process(
-        target=read_again_and_again,
+        target=read_again_and_again, daemon=True,
         args=(str(server.store), sent_counts, acknowledged_rows, done, results))
+
+    def writer(worker):
+        client = Client(server.url)
+
+        def write(number):
+            sent_counts[worker] = number + 1
+            body = npz(
+                ids=[f"{worker}/{number}/{index}" for index in range(ROW_COUNT)],
+                embeddings=rows_of_batch(worker, number))
+            response = client.put_batch(f"w{worker}.{number:06d}", body)
+            assert response.status_code == 201, response.text
+            with acknowledged_rows.get_lock():
+                acknowledged_rows.value += ROW_COUNT
+        return write
+
     reader.start()
-    problems = []
-
-    def write(worker):
-        try:
-            client = Client(server.url)
+    try:
+        with Jobs(*map(writer, range(WORKER_COUNT))) as writers:
             end = time.monotonic() + SECONDS
-            number = 0
-            while time.monotonic() < end and reader.is_alive():
-                sent_counts[worker] = number + 1
-                body = npz(
-                    ids=[f"{worker}/{number}/{index}" for index in range(ROW_COUNT)],
-                    embeddings=rows_of_batch(worker, number))
-                response = client.put_batch(f"w{worker}.{number:06d}", body)
-                assert response.status_code == 201, response.text
-                with acknowledged_rows.get_lock():
-                    acknowledged_rows.value += ROW_COUNT
-                number += 1
-        except BaseException as problem:
-            problems.append(problem)
+            # So many rows fill the first shard.
+            while time.monotonic() < end or acknowledged_rows.value < 2 * SHARD_ROW_COUNT:
+                assert reader.is_alive() and not writers.problems, writers.problems
+                time.sleep(0.05)
+        done.set()
+        problem, load_count, row_count = results.get(timeout=120)
+        reader.join(30)
+    finally:
+        reader.kill()
 
-    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(WORKER_COUNT)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(SECONDS + 60)
-    done.set()
-    problem, load_count, row_count = results.get(timeout=120)
-    reader.join(30)
-
-    assert not problems, problems
     assert problem is None, problem
     assert row_count == acknowledged_rows.value
     assert len(shard_files(server.store)) > 1, "the shard never changed"

@@ -1,5 +1,4 @@
 # Promise: everything is read and checked, at a rate and within an age; damage is found wherever it is, and nothing else.
-import threading
 import time
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 from client import Client, rows_of, shard_file, wait_for
 from damage import damage_row, flip, record_offsets, shard_folder
 from server_process import verify
+from threads import Jobs
 
 DIMENSION = 64
 ROWS = 64
@@ -352,41 +352,28 @@ def test_no_false_alarm_while_everything_happens_at_once(launch):
     server = launch("--shard-bytes", SHARD, "--scrub-rate", "1TiB", "--scrub-days", "0.0000002")
     client = Client(server.url)
     client.append(["first"], rows_of(1, DIMENSION))
-    stopping, problems = threading.Event(), []
-
-    def run(work):
-        try:
-            worker, turn = Client(server.url), 0
-            while not stopping.is_set():
-                work(worker, turn)
-                turn += 1
-        except BaseException as problem:
-            problems.append(problem)
 
     def ingest(number):
-        def work(worker, turn):
+        worker = Client(server.url)
+
+        def work(turn):
             ids = [f"{number}-{turn % 30}-{row}" for row in range(20)]
             worker.append(ids, rows_of(20, DIMENSION, turn))
             if turn % 5 == 4:
                 worker.delete(ids[:5])
         return work
 
+    compacting, scrubbing = Client(server.url), Client(server.url)
     jobs = [ingest(number) for number in range(4)]
-    jobs += [lambda worker, turn: worker.compact(), lambda worker, turn: worker.scrub()]
-    threads = [threading.Thread(target=run, args=[job]) for job in jobs]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 12
+    jobs += [lambda _: compacting.compact(), lambda _: scrubbing.scrub()]
     alarms = []
-    while time.monotonic() < deadline and not alarms and not problems:
-        integrity = client.integrity()
-        alarms += [one for one in integrity["shards"] if one.get("findings") or one.get("damaged")
-                   or one["state"] == "lost"]
-        alarms += integrity["problems"]
-    stopping.set()
-    for thread in threads:
-        thread.join(60)
-    assert not problems, problems
+    with Jobs(*jobs) as running:
+        deadline = time.monotonic() + 12
+        while (time.monotonic() < deadline or min(running.turns) < 2) and not alarms and not running.problems:
+            integrity = client.integrity()
+            alarms += [one for one in integrity["shards"] if one.get("findings") or one.get("damaged")
+                       or one["state"] == "lost"]
+            alarms += integrity["problems"]
     assert not alarms, "\n".join([str(alarms), server.log_tail()])
     assert not (server.store / "quarantine").exists()
     assert server.terminate() == 0

@@ -1,4 +1,5 @@
 # Promise: an export that is broken off, by whatever it is, leaves no file of its name, or a whole one.
+import contextlib
 import signal
 import socket
 import subprocess
@@ -8,10 +9,10 @@ import time
 import numpy as np
 import pytest
 
-from client import Client, rows_of
+from client import Client, rows_of, wait_for
 from exports import (
     COLLECTION, COULD_NOT_RUN, INTERRUPTED, OK, Rows, digest_of, export, exported)
-from server_process import BINARY, clean_environment, verify
+from server_process import BINARY, clean_environment, started, verify
 
 
 class Scripted:
@@ -33,8 +34,8 @@ class Scripted:
                 return
             with connection:
                 request = b""
-                while b"\r\n\r\n" not in request:
-                    request += connection.recv(4096)
+                while b"\r\n\r\n" not in request and (piece := connection.recv(4096)):
+                    request += piece
                 connection.sendall(data)
                 if not ends:
                     self.ended.wait(60)
@@ -44,7 +45,11 @@ class Scripted:
 
     def __exit__(self, *_):
         self.ended.set()
+        # Closing alone does not wake who accepts.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.thread.join(60)
 
 
 def answer(body, digest=None, row_count=100):
@@ -64,26 +69,21 @@ def answer(body, digest=None, row_count=100):
 BODY = rows_of(100, 1000).tobytes()
 
 
-def begin(server, out, *arguments):
-    """Starts an export and waits until bytes of it are written."""
-    process = subprocess.Popen(
-        [BINARY, "export", "--url", server.url, "--collection", COLLECTION, "--out", str(out),
-         *arguments], env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True)
-    part = out.with_name(out.name + ".part")
-    deadline = time.monotonic() + 30
-    while not part.exists() or BODY[:1000] not in part.read_bytes():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.01)
-    return process, part
+@contextlib.contextmanager
+def begun(server, out):
+    """An export of which bytes are written, and the file that they are in."""
+    with started("export", "--url", server.url, "--collection", COLLECTION, "--out", out, stdout=subprocess.PIPE,
+                 stderr=subprocess.PIPE, text=True) as process:
+        part = out.with_name(out.name + ".part")
+        wait_for(lambda: part.exists() and BODY[:1000] in part.read_bytes(), bool)
+        yield process, part
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT", "SIGTERM"])
 def test_interrupted_export_leaves_no_file(tmp_path, name):
     out = tmp_path / "rows.f32"
     half = answer(BODY)[0][:-1000]
-    with Scripted((half, False)) as server:
-        process, part = begin(server, out)
+    with Scripted((half, False)) as server, begun(server, out) as (process, part):
         assert not out.exists()
         process.send_signal(getattr(signal, name))
         _, errors = process.communicate(timeout=30)
@@ -101,13 +101,10 @@ def test_interrupted_export_leaves_no_file(tmp_path, name):
 def test_second_export_of_a_name_is_refused_while_the_first_runs(tmp_path):
     out = tmp_path / "rows.f32"
     first, end = answer(BODY)
-    with Scripted((first, False)) as server:
-        process, part = begin(server, out)
+    with Scripted((first, False)) as server, begun(server, out) as (_, part):
         found = export("--url", server.url, "--out", out)
         assert found.returncode == COULD_NOT_RUN and "another export is writing" in found.stderr
         assert part.exists()
-        process.kill()
-        process.communicate()
 
 
 def test_killed_export_of_a_store_leaves_a_whole_file_or_none(launch, tmp_path):
@@ -122,15 +119,12 @@ def test_killed_export_of_a_store_leaves_a_whole_file_or_none(launch, tmp_path):
     part = out.with_name("rows.npy.part")
     killed = 0
     for number in range(12):
-        process = subprocess.Popen(
-            [BINARY, "export", "--store", str(server.store), "--collection", COLLECTION, "--out",
-             str(out)], env=clean_environment(), stdout=subprocess.DEVNULL)
         part.unlink(missing_ok=True)
-        while process.poll() is None and not part.exists() and not out.exists():
-            pass
-        time.sleep(number * 0.002)
-        process.kill()
-        process.wait()
+        with started("export", "--store", server.store, "--collection", COLLECTION, "--out", out,
+                     stdout=subprocess.DEVNULL) as process:
+            wait_for(lambda: process.poll() is not None or part.exists() or out.exists(), bool, pause=0)
+            time.sleep(number * 0.002)
+            process.kill()
         killed += not out.exists()
         if out.exists():
             assert out.read_bytes() == whole.read_bytes()

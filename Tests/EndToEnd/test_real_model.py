@@ -1,13 +1,13 @@
 # Promise: real vectors of a real model survive a crash in the middle, and search finds in the files what it finds in memory.
+import contextlib
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
-from client import Client, same_bits, shard_file
+from client import Client, same_bits, shard_file, wait_for
 from resuming_worker import BATCH_ROW_COUNT, DATA, SERVER_GONE
 from server_process import verify
 
@@ -16,12 +16,17 @@ QUERY_COUNT = 100
 NEIGHBOR_COUNT = 10
 
 
-def start_workers(server, receipts_paths, row_count):
+@contextlib.contextmanager
+def workers_of(server, receipts_paths, row_count):
+    """Two processes, a half of the rows each; killed at the end of the block if they still run."""
     half = row_count // 2
-    shares = [("left", 0, half), ("right", half, row_count)]
-    return [
-        subprocess.Popen([sys.executable, str(WORKER), server.url, name, str(first), str(stop), path])
-        for (name, first, stop), path in zip(shares, receipts_paths)]
+    with contextlib.ExitStack() as started:
+        workers = []
+        for (name, first, stop), path in zip([("left", 0, half), ("right", half, row_count)], receipts_paths):
+            command = [sys.executable, str(WORKER), server.url, name, str(first), str(stop), path]
+            workers.append(started.enter_context(subprocess.Popen(command)))
+            started.callback(workers[-1].kill)
+        yield workers
 
 
 def receipts_in(paths):
@@ -49,20 +54,17 @@ def test_sentences_survive_a_crash_and_are_found_again(launch, tmp_path):
     paths = [str(tmp_path / "left.receipts"), str(tmp_path / "right.receipts")]
     server = launch()
 
-    workers = start_workers(server, paths, len(sentences))
-    half_of_batches = len(sentences) // BATCH_ROW_COUNT // 2
-    deadline = time.monotonic() + 60
-    while len(receipts_in(paths)) < half_of_batches:
-        assert time.monotonic() < deadline and any(w.poll() is None for w in workers)
-        time.sleep(0.005)
-    server.kill()
-    assert [worker.wait(60) for worker in workers] == [SERVER_GONE, SERVER_GONE]
+    with workers_of(server, paths, len(sentences)) as workers:
+        half_of_batches = len(sentences) // BATCH_ROW_COUNT // 2
+        wait_for(lambda: len(receipts_in(paths)), lambda count: count >= half_of_batches)
+        server.kill()
+        assert [worker.wait(60) for worker in workers] == [SERVER_GONE, SERVER_GONE]
     before_crash = receipts_in(paths)
     assert verify(server.store).returncode == 0
 
     server.start()
-    workers = start_workers(server, paths, len(sentences))
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    with workers_of(server, paths, len(sentences)) as workers:
+        assert [worker.wait(120) for worker in workers] == [0, 0]
 
     receipts = {}
     for receipt in receipts_in(paths):

@@ -9,7 +9,7 @@ import pytest
 
 from client import shard_file
 from damage import contents, damage_row, flip, record_offsets, shard_folder
-from server_process import BINARY, clean_environment, command, verify
+from server_process import command, started, verify
 from test_compaction import BATCH, DIMENSION, SHARD, Content, dump, names
 
 
@@ -444,14 +444,12 @@ def test_kill_9_during_a_rebuild_is_harmless(content, injections):
     header.write_bytes(bytes(128) + good[128:])
     (shard_folder(store, sealed_shards(store)[-1]) / "commits.log").write_bytes(b"")
     for milliseconds in range(5, 60, 6):
-        process = subprocess.Popen(
-            [BINARY, "rebuild", "--store", store], stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, env=clean_environment())
-        try:
-            process.wait(milliseconds / 1000)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            injections.add(process.wait() == -9)
+        with started("rebuild", "--store", store, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            try:
+                process.wait(milliseconds / 1000)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                injections.add(process.wait() == -9)
     code, report, error = rebuild(store)
     assert code == 0, (report, error)
     assert header.read_bytes() == good

@@ -8,14 +8,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from client import Client, load, rows_in_file, rows_of, same_bits, shard_files
-from incident import Incident, header, path_of, vectors
-from server_process import BINARY, clean_environment, command, verify
+from client import Client, load, rows_in_file, rows_of, same_bits, shard_files, wait_for
+from incident import Incident, header, path_of
+from server_process import BINARY, clean_environment, command, started, verify
 
 OK, LOST, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE = 0, 1, 2, 3, 4, 5, 64
 ORDERED = "select path, embedding_index from images order by embedding_index"
@@ -326,12 +325,10 @@ def test_killed_half_way_it_goes_on_where_it_was(tmp_path):
     incident = Incident(tmp_path / "accident", claimed=9000, saved=8000)
     store = tmp_path / "store"
     arguments = [str(argument) for argument in into(incident, store, "--batch-rows", 2)]
-    process = subprocess.Popen([BINARY, "salvage", *arguments], env=clean_environment())
-    deadline = time.monotonic() + 60
-    while not (shard_files(store, "clip") and len(all_rows(store)) > 100):
-        assert process.poll() is None and time.monotonic() < deadline
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    with started("salvage", *arguments) as process:
+        wait_for(lambda: shard_files(store, "clip") and len(all_rows(store)) > 100, bool, pause=0)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
     stored_count = len(all_rows(store))
     assert stored_count < 8000
 

@@ -3,12 +3,11 @@ import json
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
-from client import Client, rows_of, shard_file, shard_files
-from server_process import BINARY, clean_environment, command
+from client import Client, rows_of, shard_file, shard_files, wait_for
+from server_process import command, started
 
 OK, DAMAGE, COULD_NOT_RUN, USAGE, INTERRUPTED = 0, 1, 2, 64, 130
 
@@ -51,15 +50,11 @@ def test_damage_exits_1(filled, flags):
 
 
 def test_ctrl_c_stops_the_scrub_and_exits_130(filled):
-    process = subprocess.Popen(
-        [BINARY, "scrub", "--url", filled.url, "--rate", "100B"], env=clean_environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while state(filled).get("state") != "running":
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=30)
+    with started("scrub", "--url", filled.url, "--rate", "100B", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                 text=True) as process:
+        wait_for(lambda: state(filled).get("state"), lambda it: it == "running" or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED and "stopped" in output, errors
     assert state(filled)["state"] == "stopped"
 

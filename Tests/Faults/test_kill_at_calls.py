@@ -1,6 +1,5 @@
 # Promise: SIGKILL instead of any storage system call loses no acknowledged row, doubles none, and the next start needs
 # no help; nor does it when the start, or a rebuild, is killed as well.
-import itertools
 import shutil
 import subprocess
 

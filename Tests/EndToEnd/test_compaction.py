@@ -223,7 +223,8 @@ def test_the_catalog_is_the_same_when_it_is_made_again(content):
     assert verify(content.server.store).returncode == 0
 
 
-def test_a_full_disk_ends_a_compaction_and_nothing_else(content):
+def test_a_compaction_without_room_for_it_does_not_begin(content):
+    """What a disk that is full in the middle of one does: Tests/Faults/test_full_disk.py."""
     content.fill()
     assert content.server.terminate() == 0
     content.server.flags += ["--disk-reserve", "900TiB"]

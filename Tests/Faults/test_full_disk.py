@@ -1,5 +1,5 @@
 # Promise: a full disk is a state, not a crash (B1, B2, B5, B6). At whatever byte the room ends, a batch is refused with 507 or
-# stored for good, reads go on, and writing resumes by itself. On tmpfs and on ext4.
+# stored for good, reads go on, and writing resumes by itself; a compaction gives back what it took. On tmpfs and on ext4.
 import json
 import shutil
 import time
@@ -12,6 +12,8 @@ from disks import disks  # noqa: F401
 from health_watch import HealthWatch
 from load import (
     BATCH_BYTES, DIMENSION, FULL, IS_THOROUGH, Load, assert_all_right, ids_of, is_alive, rows_of)
+from server_process import verify
+from test_delete import assert_agrees
 
 PAGE = 4096
 DISK_BYTES = 96 << 20
@@ -21,6 +23,11 @@ ROOM = 8 << 20
 RESUME_SECONDS = 5
 KINDS = ["tmpfs", "ext4"]
 COMPETING_SECONDS = 60 if IS_THOROUGH else 6
+COMPACTED_SHARD_BYTES = 4 << 20
+# Per second: the three quarters of a shard that live take twelve.
+COMPACTION_RATE = 256 << 10
+HALF_MADE_BYTES = 512 << 10
+GIVEN_BACK_SECONDS = 10
 
 
 @pytest.fixture(params=KINDS)
@@ -171,3 +178,50 @@ def test_what_is_reserved_ahead_does_not_fill_a_small_disk(disks, launch, inject
 
     assert disk.free > 48 << 20
     assert Client(server.url).get("/readyz").status_code == 200
+
+
+def two_shards_with_dead_rows(client):
+    """Fills two shards and begins a third, then deletes every fourth row; gives what each id is now."""
+    expected = {}
+    for number in range(2 * COMPACTED_SHARD_BYTES // BATCH_BYTES + 4):
+        client.append(ids_of(0, number), rows_of(0, number), key=f"0.{number}")
+        expected |= dict(zip(ids_of(0, number), rows_of(0, number)))
+    dead = list(expected)[::4]
+    client.delete(dead)
+    wait_for(lambda: [one["state"] for one in client.integrity()["shards"]], lambda it: it[:2] == ["sealed"] * 2)
+    return expected | dict.fromkeys(dead)
+
+
+@pytest.mark.fault("B1", "B5", "B6")
+def test_a_compaction_that_finds_no_more_room_gives_back_what_it_took(small_disk, launch, injections):
+    """The room is taken when a part of the new shard is written: nothing half made stays, and no restart is needed."""
+    server = launch("--shard-bytes", COMPACTED_SHARD_BYTES, "--disk-reserve", "0", "--compact-percent", "0",
+                    store=small_disk.folder / "store")
+    client, new = Client(server.url), server.store / "collections/default/new"
+    expected = two_shards_with_dead_rows(client)
+    asked = client.request("POST", f"{client.base}/compact", json={"dead_percent": 0, "rate": COMPACTION_RATE})
+    assert asked.status_code == 202, asked.text
+    wait_for(lambda: bytes_in(new), lambda count: count >= HALF_MADE_BYTES)
+    small_disk.fill_to(0)
+    injections.add()
+
+    progress = wait_for(lambda: client.get(f"{client.base}/compact").json(), lambda it: it["state"] == "done")
+
+    assert progress["replaced_shards"] == 0 and "No space left" in progress["failure"], progress
+    assert is_alive(server)
+    assert_agrees(client, expected)
+    wait_for(lambda: list(new.iterdir()), lambda left: left == [], seconds=GIVEN_BACK_SECONDS)
+    wait_for(lambda: small_disk.free, lambda free: free >= HALF_MADE_BYTES // 2, seconds=GIVEN_BACK_SECONDS)
+
+    small_disk.release()
+    progress = client.compact()
+    assert progress["failure"] is None and progress["replaced_shards"] == 2, progress
+    assert_agrees(client, expected)
+    assert server.terminate() == 0
+    found = verify(server.store)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def bytes_in(folder):
+    """What the files below a folder take on the disk."""
+    return sum(path.stat().st_blocks * 512 for path in folder.glob("*/*"))

@@ -10,7 +10,13 @@ import SystemIO
 import Testing
 
 @Suite struct RandomDamageTests {
-  static let damageCount = Int(ProcessInfo.processInfo.environment["COUNT"] ?? "") ?? 20_000
+  static let environment = ProcessInfo.processInfo.environment
+  static let damageCount = environment["INGOT_DAMAGE_COUNT"].flatMap(Int.init) ?? 20_000
+  /// Of the first damage; the next ones count on. The ordinary run is the same each time, the thorough one goes to new
+  /// places.
+  static let firstSeed =
+    environment["INGOT_DAMAGE_SEED"].flatMap(UInt64.init)
+    ?? (environment["INGOT_THOROUGH"] == "1" ? .random(in: 0...UInt64(UInt32.max)) : 1)
 
   /// 300 rows.
   static let manyRowCounts = [1, 17, 2, 30, 50, 3, 64, 9, 1, 23, 100]
@@ -29,16 +35,14 @@ import Testing
     ])
 
   @Test func namesEveryLargerDamage() throws {
-    let text = ProcessInfo.processInfo.environment["INGOT_DAMAGE_SEED"]
-    let seed = text.flatMap(UInt64.init) ?? .random(in: 0...UInt64(UInt32.max))
     let sources = try DamageSources(Self.plan)
 
-    let counts = Self.run(sources, firstSeed: seed)
+    let counts = Self.run(sources)
 
     FaultCounts.record(
       ["D2", "D3"], test: "RandomDamageTests.namesEveryLargerDamage",
       injections: counts.total - counts.unchanged, violations: counts.problems.count)
-    print("larger damages: \(counts), seeds from \(seed) on (INGOT_DAMAGE_SEED)")
+    print("larger damages: \(counts), seeds from \(Self.firstSeed) on (INGOT_DAMAGE_SEED)")
     #expect(counts.problems == [])
     #expect(counts.coarse.count <= Self.damageCount / 200, "\(counts.coarse)")
     #expect(counts.total == Self.damageCount)
@@ -74,7 +78,7 @@ import Testing
     }
   }
 
-  private static func run(_ sources: DamageSources, firstSeed: UInt64) -> Counts {
+  private static func run(_ sources: DamageSources) -> Counts {
     let threadCount = ProcessInfo.processInfo.activeProcessorCount
     let counts = Mutex(Counts())
     DispatchQueue.concurrentPerform(iterations: threadCount) { thread in

@@ -1,20 +1,24 @@
 # NumPy reads the live files of a store in a process of its own, row by row. Used by torture.py.
+import select
 import subprocess
 import sys
-import time
 
 import numpy as np
 
 from operations import VECTORS, shard_files
 
 ROW_BYTES = VECTORS.shape[1] * 4
+PAUSE = 0.02
 KNOWN_ROWS = {row.tobytes() for row in VECTORS}
 
 
-def watch_files(store, seconds):
-    """NumPy reads the live files, in this process: each row is one that was sent. Gives how many were read."""
-    end, count = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+def watch_files(store):
+    """NumPy reads the live files, in this process: each row is one that was sent. Gives how many were read.
+
+    It ends when standard input does.
+    """
+    count = 0
+    while not select.select([sys.stdin], [], [], PAUSE)[0]:
         for path in shard_files(store):
             try:
                 array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -25,17 +29,19 @@ def watch_files(store, seconds):
             for start in range(0, len(content), ROW_BYTES):
                 assert content[start:start + ROW_BYTES] in KNOWN_ROWS, f"{path} shows a row that was never sent"
             count += len(content) // ROW_BYTES
-        time.sleep(0.02)
     return count
 
 
 class FileWatcher:
-    """`with FileWatcher(store, seconds):` runs `watch_files` in a process of its own: a fault in a mapping ends that one."""
+    """`with FileWatcher(store) as watcher:` runs `watch_files` in a process of its own: a fault in a mapping ends that one.
 
-    def __init__(self, store, seconds):
+    `watcher.row_count()` ends it, and fails when it was ended before or saw what is wrong.
+    """
+
+    def __init__(self, store):
         self.process = subprocess.Popen(
-            [sys.executable, __file__, str(store), str(seconds)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            [sys.executable, __file__, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
 
     def __enter__(self):
         return self
@@ -51,4 +57,4 @@ class FileWatcher:
 
 
 if __name__ == "__main__":
-    print(watch_files(sys.argv[1], float(sys.argv[2])), "rows")
+    print(watch_files(sys.argv[1]), "rows")

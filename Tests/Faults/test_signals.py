@@ -66,7 +66,7 @@ def test_frozen_process_goes_on(launch, tmp_path, injections):
 def test_kill_at_any_moment_while_numpy_reads_the_files(launch, tmp_path, injections):
     server = launch(*FLAGS, "--compact-percent", "10")
     with Torture(server, tmp_path / "receipts", writers=4, readers=2) as torture, \
-            FileWatcher(server.store, KILL_COUNT) as watcher:
+            FileWatcher(server.store) as watcher:
         for _ in range(KILL_COUNT):
             torture.wait_for(25)
             server.kill()

@@ -221,7 +221,7 @@ def run(store, receipts_path, seconds, writers, kill_seconds):
     """Load, kills and checks on one store; exit code 0 when nothing was lost, doubled or wrong."""
     server = ServerProcess(store, "--shard-bytes", "4MiB", log_path=Path(receipts_path).with_suffix(".log")).start()
     end, kill_count = time.monotonic() + seconds, 0
-    with Torture(server, receipts_path, writers) as torture, FileWatcher(store, seconds) as watcher:
+    with Torture(server, receipts_path, writers) as torture, FileWatcher(store) as watcher:
         while time.monotonic() < end:
             time.sleep(min(kill_seconds, max(0, end - time.monotonic())))
             server.kill()

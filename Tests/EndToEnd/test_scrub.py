@@ -252,8 +252,7 @@ def test_a_scrub_whose_last_shard_was_read_before_a_kill_ends(launch):
     server.start()
     client = Client(server.url)
 
-    wait_for(lambda: client.get(f"/v1/scrubs/{number}").json(), lambda it: it["state"] == "done",
-             seconds=10)
+    wait_for(lambda: client.get(f"/v1/scrubs/{number}").json(), lambda it: it["state"] == "done")
     assert client.scrub()["state"] == "done"
 
 

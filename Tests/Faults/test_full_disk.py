@@ -122,7 +122,7 @@ def test_catalog_that_finds_no_room_catches_up_later(small_disk, launch, injecti
     known = load.acknowledged()
     assert len(known) > 20
     small_disk.fill_to(0)
-    wait_for(server.log_tail, lambda text: "the catalog cannot be written" in text, seconds=10)
+    wait_for(server.log_tail, lambda text: "the catalog cannot be written" in text)
     injections.add(server.log_tail(1000).count("the catalog cannot be written"))
     for batch_id in known:
         assert client.receipt(batch_id).json() == known[batch_id]

@@ -198,7 +198,7 @@ def test_no_descriptor_for_the_scrub_is_no_damage(launch, injections):
         assert client.get(f"/v1/scrubs/{scrub}").json()["state"] == "running"
         load.read(client, "0.3")
         injections.add()
-    done = wait_for(lambda: client.get(f"/v1/scrubs/{scrub}").json(), lambda it: it["state"] == "done", seconds=10)
+    done = wait_for(lambda: client.get(f"/v1/scrubs/{scrub}").json(), lambda it: it["state"] == "done")
     assert done["damaged_rows"] == 0
     assert_all_right(server, load.acknowledged(), load.sent)
 

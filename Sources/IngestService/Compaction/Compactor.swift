@@ -129,7 +129,7 @@ final class Compactor: Sendable {
         progress.writtenShardCount += 1
         progress.removedRowCount += parts.reduce(0) { $0 + $1.rowCount - $1.liveRowCount }
       } catch {
-        progress.failure = "\(error)"
+        progress.failure = progress.failure ?? "\(error)"
         logger.error("\(collection.name), shards \(group) could not be compacted: \(error)")
       }
       publish(progress, of: collection)

@@ -65,10 +65,7 @@ let package = Package(
     .target(name: "HTTPCore", swiftSettings: settings),
     .target(
       name: "HTTPServer",
-      dependencies: [
-        "HTTPCore", "SystemIO", "CLinux", .product(name: "Logging", package: "swift-log"),
-      ],
-      swiftSettings: settings),
+      dependencies: ["HTTPCore", "SystemIO", "CLinux"], swiftSettings: settings),
 
     // Where the two meet.
     .target(
@@ -76,7 +73,6 @@ let package = Package(
       dependencies: [
         "IngestService", "ShardStore", "SystemIO", "HTTPCore", "HTTPServer",
         "CSimdjson", "CZlib", "CCrypto", "COpenAPI",
-        .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -17,33 +17,29 @@ struct RequestTarget {
   let path: String
   let segments: [String]
   let query: Query
-  /// The authority of an absolute-form target, which replaces Host.
-  let authority: String?
 
   init(_ target: [UInt8], method: String) throws(HTTPError) {
     if target == [0x2A] {
       guard method == "OPTIONS" else {
         throw .badTarget(found: "'*'", expected: "a path; '*' is for OPTIONS only")
       }
-      (path, segments, query, authority) = ("*", [], Query(), nil)
+      (path, segments, query) = ("*", [], Query())
       return
     }
     guard !target.contains(0x23) else {
       throw .badTarget(found: quoted(target), expected: "no fragment")
     }
-    let (authority, rest) = try Self.splitAuthority(target)
+    let rest = try Self.withoutAuthority(target)
     let parts = rest.split(separator: 0x3F, maxSplits: 1, omittingEmptySubsequences: false)
     let rawPath = parts[0].isEmpty ? [ByteClass.slash] : parts[0]
     path = String(decoding: rawPath, as: UTF8.self)
     segments = try Self.segments(of: rawPath)
     query = parts.count == 2 ? try Self.query(of: parts[1]) : Query()
-    self.authority = authority
   }
 
-  private static func splitAuthority(
-    _ target: [UInt8]
-  ) throws(HTTPError) -> (authority: String?, rest: ArraySlice<UInt8>) {
-    if target.first == ByteClass.slash { return (nil, target[...]) }
+  /// Path and query; what an absolute-form target has before them is checked and left out.
+  private static func withoutAuthority(_ target: [UInt8]) throws(HTTPError) -> ArraySlice<UInt8> {
+    if target.first == ByteClass.slash { return target[...] }
     for scheme in ["http://", "https://"] {
       let prefix = Array(scheme.utf8)
       guard target.count > prefix.count,
@@ -55,7 +51,7 @@ struct RequestTarget {
       guard !authority.isEmpty, authority.allSatisfy(ByteClass.isAuthority) else {
         throw .badTarget(found: quoted(target), expected: "a host with an optional port")
       }
-      return (String(decoding: authority, as: UTF8.self), rest[end...])
+      return rest[end...]
     }
     throw .badTarget(found: quoted(target), expected: "a path from '/', or an http URL")
   }

@@ -1,7 +1,6 @@
 // Start, drain and stop of the server. One request's way: EventLoop.swift,
 // Connection+Reading.swift, RequestHandler.swift, Responder.swift, Connection+Writing.swift.
 
-internal import CLinux
 internal import Dispatch
 internal import Foundation
 internal import HTTPCore
@@ -70,13 +69,10 @@ package final class HTTPServer: Sendable {
   private func start(_ setup: LoopSetup, listener: ListenerSocket?, _ threads: DispatchGroup) {
     threads.enter()
     let handover = Handover(listener)
-    let thread = Thread {
-      // Thread.name has no effect before the start and races with it.
-      unsafe _ = linux_set_thread_name("ingot-http-\(setup.index)")
+    _ = NamedThread("ingot-http-\(setup.index)") {
       EventLoop(setup: setup, listener: handover.take()).run()
       threads.leave()
     }
-    thread.start()
   }
 
   /// Stops accepting, lets requests in flight end, closes every connection. Blocks its thread,

@@ -20,7 +20,7 @@ enum AcceptOutcome: ~Copyable {
   case socket(Descriptor)
   case nothingWaiting
   /// This process or the machine has no descriptor left.
-  case noDescriptorLeft(errno: Int32)
+  case noDescriptorLeft
 }
 
 /// Owns the socket that waits for clients.
@@ -99,7 +99,7 @@ final class ListenerSocket: Sendable {
       }
       switch errno {
       case EAGAIN: return .nothingWaiting
-      case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noDescriptorLeft(errno: errno)
+      case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .noDescriptorLeft
       // A client that gave up while it waited is reported here; the next one may be fine.
       case EINTR, ECONNABORTED, EPROTO, EPERM: continue
       default: return .nothingWaiting

@@ -4,7 +4,6 @@
 package import HTTPCore
 package import HTTPServer
 package import IngestService
-internal import Logging
 internal import Synchronization
 internal import SystemIO
 

@@ -2,6 +2,7 @@
 
 internal import HTTPCore
 internal import HTTPServer
+internal import IngestService
 
 /// One method on one path.
 package struct Route: Sendable {
@@ -36,7 +37,9 @@ package struct Route: Sendable {
   }
 
   package static let all: [Route] = [
-    Route(method: "POST", path: "/embeddings") { $0.ingest($1, collection: "default") },
+    Route(method: "POST", path: "/embeddings") {
+      $0.ingest($1, collection: IngestService.defaultCollection)
+    },
     Route(method: "POST", path: "/v1/collections/{collection}/embeddings") { $0.ingest($1) },
     Route(method: "PUT", path: "/v1/collections/{collection}/batches/{batch_id}") { $0.ingest($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/batches/{batch_id}") {

@@ -75,9 +75,9 @@ package final class Admission: Sendable {
 
   /// Admits a body of a declared length, or a first piece of one.
   ///
-  /// - Parameter isRead: Nothing is stored, so that a full disk does not matter.
-  package func admit(byteCount: Int, isRead: Bool = false) throws(IngestError) -> Permit {
-    if !isRead {
+  /// - Parameter passesReserve: A full disk does not matter: nothing is stored, or room is given back.
+  package func admit(byteCount: Int, passesReserve: Bool = false) throws(IngestError) -> Permit {
+    if !passesReserve {
       try refuseWhenFull(byteCount)
       state.withLock { $0.lastByteCount = byteCount }
     }

@@ -30,7 +30,8 @@ package final class IngestService: Sendable {
   let probe: WriteProbe
   private let lock: StoreLock?
 
-  static let defaultCollection = "default"
+  /// Created by its first batch.
+  package static let defaultCollection = "default"
 
   init(
     configuration: ServiceConfiguration, layout: StoreLayout, storeUUID: StoreUUID,

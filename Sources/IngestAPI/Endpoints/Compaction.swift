@@ -22,7 +22,7 @@ extension IngestAPI {
     withReceiver(call) { [self] collection throws(RequestRefused) in
       if call.head.contentLength ?? 0 > 0 || call.head.isChunked { try Self.requireJSON(call) }
       return try receiver(
-        for: call, byteCountMax: Self.configurationByteCountMax, isRead: true
+        for: call, byteCountMax: Self.configurationByteCountMax, passesReserve: true
       ) { [self] received, responder in
         let data = unsafe Data(received.body.bytes)
         let wanted = data.isEmpty ? Wanted() : try? JSONDecoder().decode(Wanted.self, from: data)

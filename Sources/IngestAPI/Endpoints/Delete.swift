@@ -35,7 +35,7 @@ extension IngestAPI {
       } catch {
         throw RequestRefused(Problem(ofIDs: error))
       }
-      return try receiver(for: call, byteCountMax: Self.deleteByteCountMax, isRead: true) {
+      return try receiver(for: call, byteCountMax: Self.deleteByteCountMax, passesReserve: true) {
         [self] received, responder in
         workers.run { [self] in
           do throws(RequestRefused) {

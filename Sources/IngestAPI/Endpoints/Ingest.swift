@@ -34,7 +34,8 @@ extension IngestAPI {
     guard Collection.isValidName(collection) else {
       throw RequestRefused(Problem(IngestError.collectionNameInvalid(collection)))
     }
-    guard service.collection(collection) != nil || collection == "default" else {
+    guard service.collection(collection) != nil || collection == IngestService.defaultCollection
+    else {
       throw RequestRefused(.collectionUnknown(collection))
     }
     let fields = call.head.fields
@@ -172,9 +173,9 @@ private struct PermittedMemory: BodyMemorySource {
 extension IngestAPI {
   /// Admits a body and prepares to receive it.
   ///
-  /// - Parameter isRead: The request stores nothing, so that a full disk does not matter.
+  /// - Parameter passesReserve: A full disk does not matter: nothing is stored, or room is given back.
   func receiver(
-    for call: Call, byteCountMax: Int, isRead: Bool = false,
+    for call: Call, byteCountMax: Int, passesReserve: Bool = false,
     complete: @escaping (CollectedBody.Received, Responder) -> Void
   ) throws(RequestRefused) -> any BodyReceiver {
     if let length = call.head.contentLength, length > byteCountMax {
@@ -184,7 +185,8 @@ extension IngestAPI {
       call.head.isChunked ? CollectedBody.firstByteCount : call.head.contentLength ?? 0
     do throws(IngestError) {
       return CollectedBody(
-        pool: pool, permit: try service.admission.admit(byteCount: first, isRead: isRead),
+        pool: pool,
+        permit: try service.admission.admit(byteCount: first, passesReserve: passesReserve),
         declaredByteCount: call.head.isChunked ? nil : call.head.contentLength ?? 0,
         byteCountMax: byteCountMax, complete: complete)
     } catch {

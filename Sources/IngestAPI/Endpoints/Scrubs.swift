@@ -35,7 +35,7 @@ extension IngestAPI {
     do throws(RequestRefused) {
       if call.head.contentLength ?? 0 > 0 || call.head.isChunked { try Self.requireJSON(call) }
       return try receiver(
-        for: call, byteCountMax: Self.configurationByteCountMax, isRead: true
+        for: call, byteCountMax: Self.configurationByteCountMax, passesReserve: true
       ) { [self] received, responder in
         do throws(RequestRefused) {
           responder.send(.json(try startScrub(received.body).json, status: 202))

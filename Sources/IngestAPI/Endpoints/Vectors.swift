@@ -113,7 +113,7 @@ extension IngestAPI {
         throw RequestRefused(.notAcceptable(Self.fetchTypes))
       }
       try Self.requireJSON(call)
-      return try receiver(for: call, byteCountMax: Self.fetchByteCountMax, isRead: true) {
+      return try receiver(for: call, byteCountMax: Self.fetchByteCountMax, passesReserve: true) {
         [self] received, responder in
         workers.run { [self] in
           responder.send(fetched(from: received, in: collection, type: type))

@@ -127,7 +127,8 @@ final class Connection {
   func updateInterest() {
     if state.wantsInput { hasUnwantedInput = false }
     let reads = !hasUnwantedInput
-    let writes = !output.isEmpty || outgoing?.hasMore == true
+    // A response whose last byte used up the share of the turn is still to be ended.
+    let writes = !output.isEmpty || outgoing != nil
     guard (reads, writes) != registeredInterest else { return }
     registeredInterest = (reads, writes)
     context.epoll.modify(number, token: token, reads: reads, writes: writes)

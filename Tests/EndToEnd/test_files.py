@@ -144,6 +144,34 @@ def test_range_is_answered_with_206(filled, value, ends):
     assert response.headers["Content-Length"] == str(len(expected))
 
 
+def test_range_of_a_whole_turn_of_the_server_does_not_end_its_connection(launch):
+    """docs/limits.md, `turnByteCountMax`: the last byte of the range is the last that one turn sends."""
+    server = launch()
+    Client(server.url).append(range(16384), rows_of(16384, 80))
+    request = f"GET {path_of()} HTTP/1.1\r\nHost: a\r\nRange: bytes=0-4194303\r\n".encode()
+
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        for _ in range(3):
+            connection.sendall(request + b"\r\n")
+            assert len(answer_from(connection)) == 4 << 20
+        connection.sendall(request + b"Connection: close\r\n\r\n")
+        assert len(answer_from(connection)) == 4 << 20
+        assert connection.recv(1) == b""
+
+
+def answer_from(connection):
+    """The body of one answer, taken as fast as the kernel gives it."""
+    received, head_end = b"", -1
+    while head_end < 0:
+        received += connection.recv(1 << 20)
+        head_end = received.find(b"\r\n\r\n")
+    head, body = received[:head_end], [received[head_end + 4:]]
+    byte_count = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+    while sum(map(len, body)) < byte_count:
+        body.append(connection.recv(4 << 20))
+    return b"".join(body)
+
+
 @pytest.mark.parametrize("value", [
     "bytes=", "bytes=-", "bytes=a-b", "bytes=5-3", "bytes 0-1", "bytes=0-1-2", "bytes=+1-2",
     "bytes=0x0-0x1", "lines=0-1", "bytes=0 - 1", "bytes=0-1,5-6", "bytes=0-1, 3-4", "0-1"])

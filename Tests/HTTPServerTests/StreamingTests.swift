@@ -70,6 +70,30 @@ private final class PieceProducer: BodyProducer {
     }
   }
 
+  @Test(arguments: [false, true]) func endsABodyThatUsesUpTheTurn(closes: Bool) throws {
+    let configuration = HTTPServerConfiguration.with { $0.turnByteCountMax = 64 << 10 }
+    let body = [UInt8](repeating: 7, count: configuration.turnByteCountMax)
+    let handler = TestHandler { head, responder in
+      responder.send(
+        head.path == "/next" ? .text("x") : Response(status: 200, body: .bytes(body)))
+      return nil
+    }
+    try withServer(handler, configuration) { _, port in
+      let client = try TestClient(port: port)
+      let field = closes ? "Connection: close\r\n" : ""
+
+      try client.send("GET / HTTP/1.1\r\nHost: a\r\n\(field)\r\n")
+      #expect(try client.response().body == body)
+
+      if closes {
+        #expect(try client.receiveToEnd() == [])
+      } else {
+        try client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n")
+        #expect(try client.response().text == "x")
+      }
+    }
+  }
+
   @Test func endsWithTheConnectionForHTTP10() throws {
     let producer = PieceProducer(pieceCount: 3, isCounted: false)
     try withServer(answering(with: producer)) { _, port in

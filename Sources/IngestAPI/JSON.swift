@@ -37,14 +37,14 @@ enum JSON: Sendable {
     }
   }
 
-  private static func append<Element>(
+  static func append<Element, Failure>(
     _ elements: [Element], to out: inout [UInt8], from open: Unicode.Scalar,
-    to close: Unicode.Scalar, _ appendElement: (Element, inout [UInt8]) -> Void
-  ) {
+    to close: Unicode.Scalar, _ appendElement: (Element, inout [UInt8]) throws(Failure) -> Void
+  ) throws(Failure) {
     out.append(UInt8(ascii: open))
     for (index, element) in elements.enumerated() {
       if index > 0 { out.append(UInt8(ascii: ",")) }
-      appendElement(element, &out)
+      try appendElement(element, &out)
     }
     out.append(UInt8(ascii: close))
   }
@@ -68,6 +68,17 @@ enum JSON: Sendable {
       }
     }
     out.append(UInt8(ascii: "\""))
+  }
+
+  /// Bytes of a string with its quotes.
+  static func byteCount(utf8 text: some Sequence<UInt8>) -> Int {
+    text.reduce(2) { count, byte in
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"), 0x0A: count + 2
+      case 0x00..<0x20, 0x7F: count + 6
+      default: count + 1
+      }
+    }
   }
 }
 

@@ -195,6 +195,40 @@ def test_fetch_names_what_is_missing(client):
     assert as_json.json()["missing"] == ["nowhere", "none"]
 
 
+@pytest.mark.parametrize("accept", [NPZ, JSON])
+@pytest.mark.parametrize("stored", [False, True])
+def test_fetch_refuses_an_answer_that_is_too_large_before_it_is_made(launch, accept, stored):
+    """One long id makes all of the array wide: 1 KiB for each id of some bytes, and for each that is missing."""
+    client = Client(launch("--max-body-bytes", "1MiB").url)
+    client.create(1)
+    ids = ["ü" * 256, *map(str, range(2000))]
+    if stored:
+        client.append(ids[:1], rows_of(1, 1))
+        client.append(ids[1:], rows_of(len(ids) - 1, 1))
+
+    response = client.fetch(ids, accept)
+    few = client.fetch(ids[:900], accept)
+
+    if accept == JSON:
+        assert response.status_code == few.status_code == 200
+        assert response.json()["ids" if stored else "missing"] == ids
+        return
+    assert (response.status_code, response.json()["code"]) == (413, "body-too-large")
+    assert response.json()["limit"] == 1 << 20
+    assert list(load(few.content)["ids" if stored else "missing"]) == ids[:900]
+
+
+def test_fetch_refuses_text_and_rows_that_are_too_large(launch):
+    client = Client(launch("--max-body-bytes", "1MiB").url)
+    client.append(range(400), rows_of(400, 512))
+
+    assert client.fetch(range(400)).status_code == 200
+    assert client.fetch(range(120), JSON).status_code == 200
+    for ids, accept in ((list(range(400)) * 2, NPZ), (range(400), JSON)):
+        response = client.fetch(ids, accept)
+        assert (response.status_code, response.json()["code"]) == (413, "body-too-large")
+
+
 def test_receipt_says_what_was_stored(client, server):
     rows = rows_of(3)
     body = npz(ids=np.arange(3), embeddings=rows)

@@ -9,9 +9,11 @@ import Testing
 @Suite struct IDStreamTests {
   struct Form: Sendable, CustomStringConvertible {
     let type: String?
+    /// Of an object in which the ids are, instead of a type.
+    var member: String?
     let body: [UInt8]
     let ids: [String]
-    var description: String { type ?? "no type" }
+    var description: String { member ?? type ?? "no type" }
   }
 
   private static let ids = ["a", "ü/ß", "-7", "1000", "x\"y\\z", "  blanks ", "😀", "a"]
@@ -41,6 +43,23 @@ import Testing
         ,"x\\"y\\\\z",\t"  blanks ","😀", "a" ]\r\n
         """.utf8), ids: ids),
     Form(
+      type: "application/json",
+      body: Array(
+        """
+        [ { "id" : "a" } , {"x": ["]", {"}": "\\"]"}], "id": "\\u00fc/ß"}
+        ,{"id":-7}, 1000,{ "id":"x\\"y\\\\z"},{"id": "  blanks "}, "😀" , {"id" : "a"}]
+        """.utf8), ids: ids),
+    Form(
+      type: nil, member: "ids",
+      body: Array(
+        """
+        {"ids":["a",{"id": "\\u00fc/ß"},-7 , 1000,"x\\"y\\\\z", "  blanks ","😀","a"]}
+        """.utf8), ids: ids),
+    Form(
+      type: nil, member: "ids",
+      body: Array(
+        "\n{ \"\\u0069ds\" : [ \"a\" ] } ".utf8), ids: ["a"]),
+    Form(
       type: "application/x-npy", body: npy("<i8", [1, -2, .max, .min, 0]),
       ids: [
         "1", "-2", "9223372036854775807", "-9223372036854775808", "0",
@@ -60,7 +79,12 @@ import Testing
   }
 
   private func parse(_ form: Form, _ pieces: [ArraySlice<UInt8>]) throws(BodyError) -> [String] {
-    var stream = try IDStream(contentType: form.type)
+    var stream =
+      if let member = form.member {
+        IDStream(inMember: member)
+      } else {
+        try IDStream(contentType: form.type)
+      }
     var found: [String] = []
     for piece in pieces {
       let outcome = piece.withUnsafeBytes { bytes in
@@ -118,6 +142,16 @@ import Testing
     case 4: body.removeLast(body.count - place)
     default: body += body[place...].prefix(40)
     }
+  }
+
+  @Test(arguments: [
+    "", "{", "{}", "[]", #"["a"]"#, #"{"ids":"#, #"{"ids"}"#, #"{"ids":1}"#, #"{"ids":{"id":1}}"#,
+    #"{"idz":["a"]}"#, #"{"ids":["a"],"x":1}"#, #"{"x":1,"ids":["a"]}"#, #"{"ids":["a"]"#,
+    #"{"ids":["a"]}}"#, #"{"ids":["a"]]"#, #"{ids:["a"]}"#,
+  ]) func anObjectWithAnythingButTheIDsIsRefused(text: String) {
+    let form = Form(type: nil, member: "ids", body: Array(text.utf8), ids: [])
+
+    #expect(throws: BodyError.self) { try parse(form, [form.body[...]]) }
   }
 
   @Test func countsOfANumPyHeaderThatCannotBeAreRefused() {

@@ -160,6 +160,13 @@ struct RequestRefused: Error {
   init(_ problem: Problem) { self.problem = problem }
 }
 
+extension Responder {
+  /// Sends what `body` returns, or why it refuses.
+  func answer(_ body: () throws(RequestRefused) -> Response) {
+    do throws(RequestRefused) { send(try body()) } catch { send(error.problem.response) }
+  }
+}
+
 /// Memory for decoding, counted by the permit of the body that is decoded.
 private struct PermittedMemory: BodyMemorySource {
   let pool: BodyPool

@@ -1,4 +1,4 @@
-// Ids that come by the million, parsed while they are received. Used by Endpoints/Missing.swift and Delete.swift.
+// Ids that come by the million, parsed while they are received. Used by Endpoints/Missing.swift, Delete.swift and Fetch.swift.
 // The forms: IDLines.swift, IDArray.swift, NumPyIDs.swift. The ids of a batch: Bodies/IDCollector.swift.
 
 internal import ShardStore
@@ -38,6 +38,9 @@ struct IDStream: Sendable {
     default: throw .unsupportedMediaType(found: contentType ?? "")
     }
   }
+
+  /// A JSON object with the ids as its only member.
+  init(inMember member: String) { parser = IDArray(inMember: member) }
 
   /// Whole ids that were not taken yet.
   var count: Int { collector.keptCount }

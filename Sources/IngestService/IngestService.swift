@@ -21,6 +21,8 @@ package final class IngestService: Sendable {
   let logger: Logger
   let registry = BatchRegistry()
   let collectionMap: Mutex<[String: Collection]>
+  /// Held while a collection is created, which waits for the disk.
+  private let creating = Mutex(())
   let threads: PipelineThreads
   let parallelSync = ParallelSync()
   let background: BackgroundThreads
@@ -193,7 +195,8 @@ package final class IngestService: Sendable {
 
   package func collection(_ name: String) -> Collection? { collectionMap.withLock { $0[name] } }
 
-  /// The collection of that name; created when it is not there.
+  /// The collection of that name; created when it is not there. Waits for the disk, and so do others that create;
+  /// those who look one up do not.
   ///
   /// - Returns: whether it was created now.
   /// - Throws: ``IngestError/collectionDiffers(_:)`` when it is there with another shape.
@@ -201,8 +204,8 @@ package final class IngestService: Sendable {
     _ name: String, dimension: Int, dtype: Dtype
   ) throws(IngestError) -> (collection: Collection, isNew: Bool) {
     guard Collection.isValidName(name) else { throw .collectionNameInvalid(name) }
-    let outcome = collectionMap.withLock { map -> Result<(Collection, Bool), IngestError> in
-      if let found = map[name] {
+    let outcome = creating.withLock { _ -> Result<(Collection, Bool), IngestError> in
+      if let found = collection(name) {
         guard found.dimension == dimension, found.dtype == dtype else {
           return .failure(
             .collectionDiffers(
@@ -216,7 +219,7 @@ package final class IngestService: Sendable {
         let created = try Collection.create(
           name, store: storeUUID, geometry: geometry, layout: layout, disk: disk,
           steps: configuration.allocation)
-        map[name] = created
+        collectionMap.withLock { $0[name] = created }
         return .success((created, true))
       } catch {
         if error.isAlreadyThere {

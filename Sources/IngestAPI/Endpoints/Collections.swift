@@ -42,7 +42,8 @@ extension IngestAPI {
       try Self.requireJSON(call)
       return try receiver(for: call, byteCountMax: Self.configurationByteCountMax) {
         [self] received, responder in
-        responder.send(createCollection(name, from: received.body))
+        // A collection is created with syncs, which an event loop does not wait for.
+        workers.run { [self] in responder.send(createCollection(name, from: received.body)) }
       }
     } catch {
       return call.answer(error.problem)

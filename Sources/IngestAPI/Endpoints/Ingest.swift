@@ -125,23 +125,30 @@ extension IngestAPI {
       bodySHA256: bodySHA256)
   }
 
-  /// The permit is held until the batch is acknowledged or refused.
   private func append(
     _ batch: Batch, _ request: IngestRequest, permit: Admission.Permit, _ responder: Responder
   ) {
-    let collection: Collection
-    do throws(IngestError) {
-      if let known = service.collection(request.collection) {
-        collection = known
-      } else {
-        collection = try service.createCollection(
-          request.collection, dimension: batch.dimension, dtype: batch.dtype
-        ).collection
-      }
-    } catch {
-      responder.send(Problem(error).response)
+    if let collection = service.collection(request.collection) {
+      append(batch, to: collection, request, permit: permit, responder)
       return
     }
+    // A collection is created with syncs, which an event loop does not wait for.
+    workers.run { [self] in
+      do throws(IngestError) {
+        let created = try service.createCollection(
+          request.collection, dimension: batch.dimension, dtype: batch.dtype)
+        append(batch, to: created.collection, request, permit: permit, responder)
+      } catch {
+        responder.send(Problem(error).response)
+      }
+    }
+  }
+
+  /// The permit is held until the batch is acknowledged or refused.
+  private func append(
+    _ batch: Batch, to collection: Collection, _ request: IngestRequest,
+    permit: Admission.Permit, _ responder: Responder
+  ) {
     service.append(batch, to: collection, batchID: request.batchID) { outcome in
       withExtendedLifetime(permit) {
         switch outcome {

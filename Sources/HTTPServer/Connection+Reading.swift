@@ -10,7 +10,7 @@ extension Connection {
   /// used.
   func readInput() {
     var budget = context.configuration.turnByteCountMax
-    while budget > 0, state.wantsInput {
+    while budget > 0, state.wantsInput, !isPaused {
       guard let transfer = receive(byteCountMax: budget) else { return }
       switch transfer {
       case .moved(let byteCount):
@@ -94,7 +94,7 @@ extension Connection {
       case .readingHead:
         guard parseHead() else { return }
       case .readingBody:
-        guard processBody() else { return }
+        guard !isPaused, processBody() else { return }
       case .awaitingResponse, .responding, .discarding, .closed:
         return
       }

@@ -77,6 +77,17 @@ final class Connection {
     respond(context.handler.refusal(.noResponse))
   }
 
+  /// The receiver takes more again.
+  func resumeBody(exchange: UInt64) {
+    guard exchange == state.exchange, state.phase == .readingBody else { return }
+    deadlines.enter(.body, at: context.now)
+    processInput()
+    readInput()
+  }
+
+  /// The receiver of the body has enough for now.
+  var isPaused: Bool { state.phase == .readingBody && exchange?.receiver?.isFull == true }
+
   func checkDeadlines() {
     switch deadlines.expiry(at: context.now, context.configuration) {
     case nil: return
@@ -126,7 +137,10 @@ final class Connection {
   /// came: that saves the two calls of every request that is answered in a later turn.
   func updateInterest() {
     if state.wantsInput { hasUnwantedInput = false }
-    let reads = !hasUnwantedInput
+    let isPaused = isPaused
+    // It is not the client who lets the body wait.
+    if isPaused, deadlines.phase == .body { deadlines.enter(.working, at: context.now) }
+    let reads = !hasUnwantedInput && !isPaused
     // A response whose last byte used up the share of the turn is still to be ended.
     let writes = !output.isEmpty || outgoing != nil
     guard (reads, writes) != registeredInterest else { return }

@@ -89,6 +89,8 @@ final class EventLoop {
     case .adopt(let socket): adopt(socket)
     case .respond(let address, let response):
       with(address.connection) { $0.respond(exchange: address.exchange, response) }
+    case .resumeBody(let address):
+      with(address.connection) { $0.resumeBody(exchange: address.exchange) }
     case .forsake(let address):
       with(address.connection) { $0.forsake(exchange: address.exchange) }
     case .stopAccepting(let signal):

@@ -9,6 +9,7 @@ internal import SystemIO
 enum LoopMessage: Sendable {
   case adopt(AcceptedSocket)
   case respond(ExchangeAddress, Response)
+  case resumeBody(ExchangeAddress)
   /// The handler let go of its responder without an answer.
   case forsake(ExchangeAddress)
   /// Close the listener; signal once no further socket will be handed over.
@@ -18,7 +19,7 @@ enum LoopMessage: Sendable {
 }
 
 /// A queue and the eventfd that wakes the loop. Its length is bounded by what its senders hold: one
-/// accepted socket per connection allowed, at most two messages per responder.
+/// accepted socket per connection allowed, at most three messages per responder.
 final class LoopMailbox: Sendable {
   private struct State {
     var messages: [LoopMessage] = []

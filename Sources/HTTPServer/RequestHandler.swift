@@ -25,6 +25,10 @@ package protocol RequestHandler: AnyObject, Sendable {
 /// Takes the body of one request, on the event loop of its connection. When the client dies or is
 /// refused in the middle, the server drops its reference and calls nothing more.
 package protocol BodyReceiver: AnyObject {
+  /// Has enough for now: nothing is read, and ``finish(_:)`` not called, before
+  /// ``Responder/resumeBody()``. That must be called after every time that this was true.
+  var isFull: Bool { get }
+
   /// Lends space for the next body bytes; the kernel writes straight into it.
   ///
   /// - Parameter byteCount: Bytes that may follow; the space may be shorter but not empty.
@@ -38,6 +42,10 @@ package protocol BodyReceiver: AnyObject {
 
   /// The whole body is here; called once, at once when there is no body.
   func finish(_ responder: Responder)
+}
+
+extension BodyReceiver {
+  package var isFull: Bool { false }
 }
 
 /// A response that ends the reading of a body.

@@ -31,6 +31,11 @@ package final class Responder: Sendable {
     }
   }
 
+  /// The receiver of the body takes more again; see ``BodyReceiver/isFull``.
+  package func resumeBody() {
+    if case .loop(let mailbox, let address) = target { mailbox.post(.resumeBody(address)) }
+  }
+
   /// Dropped without an answer: the loop answers 500 in its stead.
   deinit {
     guard !isSpent.load(ordering: .relaxed) else { return }

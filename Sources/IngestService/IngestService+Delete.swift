@@ -13,7 +13,7 @@ package struct Deletion: Sendable {
 }
 
 extension IngestService {
-  /// Deletes ids; those of which nothing is stored are left out.
+  /// Deletes ids; those of which nothing is stored are left out. More than one are looked up on the caller's thread.
   ///
   /// - Parameters:
   ///   - ids: none twice.
@@ -24,7 +24,10 @@ extension IngestService {
   ) {
     var stored: [Int] = []
     var unknown: [String] = []
-    for (number, finding) in IDLookup(collection).find(ids).enumerated() {
+    // A look-up of many begins with a pass over all ids that are in memory; one id does not need it.
+    let findings =
+      ids.count == 1 ? [collection.find(Array(ids[0]))] : IDLookup(collection).find(ids)
+    for (number, finding) in findings.enumerated() {
       switch finding {
       case .row, .damaged, .lost: stored.append(number)
       case .deleted, .unknown: unknown.append(ids.string(number))

@@ -19,6 +19,11 @@ package final class Spool: @unchecked Sendable {
 
   package var byteCount: Int { fileByteCount + memory.count }
 
+  /// Bytes that the file takes when so many more are added; 0 when they stay in memory.
+  package func fileByteCount(withMore byteCount: Int) -> Int {
+    memory.count + byteCount > memoryByteCountMax ? memory.count + byteCount : 0
+  }
+
   package func append(_ bytes: [UInt8]) throws(DiskError) {
     memory += bytes
     guard memory.count > memoryByteCountMax else { return }

@@ -211,6 +211,21 @@ def test_memory_does_not_grow_with_the_question(server, client):
     wait_for(lambda: spools(server), lambda found: found == [])
 
 
+def test_a_kept_answer_does_not_take_the_reserve(launch):
+    server = launch()
+    assert Client(server.url).create(8).status_code == 201
+    server.flags = ["--disk-reserve", "900TiB"]
+    server.restart()
+    client = Client(server.url)
+
+    few, many = client.missing(lines(range(1000))), client.missing(lines(range(900_000)))
+
+    assert few.status_code == 200 and few.headers["X-Ingot-Missing-Count"] == "1000"
+    assert (many.status_code, many.json()["code"]) == (507, "disk-full")
+    assert "reserve" in many.json()["detail"] and spools(server) == []
+    assert client.missing(b"a\n").text == "a\n"
+
+
 def spools(server):
     """Files without a name that the server still holds."""
     return [one for one in held_files(server.pid) if one.startswith(str(server.store)) and "(deleted)" in one]

@@ -3,10 +3,55 @@
 import Foundation
 import HTTPCore
 import HTTPServer
+import Synchronization
+import SystemIO
 import Testing
 
+/// How much a ``PausingKeeper`` takes until it is full.
+private final class Room: Sendable {
+  static let byteCount = 256 << 10
+  let byteCount = Mutex(Room.byteCount)
+  private let responder: Responder
+
+  init(_ responder: Responder) { self.responder = responder }
+
+  func resume(byteCount: Int) {
+    self.byteCount.withLock { $0 = byteCount }
+    responder.resumeBody()
+  }
+}
+
+/// Keeps the body, and is full once there is no room until somebody makes some.
+private final class PausingKeeper: BodyReceiver {
+  private let room: Room
+  private let pauses: Signals<Room>
+  private let space = UnsafeMutableRawBufferPointer.allocate(byteCount: 100_000, alignment: 16)
+  private var bytes: [UInt8] = []
+
+  init(_ room: Room, _ pauses: Signals<Room>) { (self.room, self.pauses) = (room, pauses) }
+
+  deinit { space.deallocate() }
+
+  var isFull: Bool { room.byteCount.withLock { $0 <= 0 } }
+
+  func space(forAtMost byteCount: Int) throws(Refusal) -> UnsafeMutableRawBufferPointer { space }
+
+  func didReceive(byteCount: Int) throws(Refusal) {
+    bytes += space[..<byteCount]
+    let rest = room.byteCount.withLock { room in
+      room -= byteCount
+      return room
+    }
+    if rest <= 0 { pauses.add(room) }
+  }
+
+  func finish(_ responder: Responder) {
+    responder.send(.text(bytes == RequestBodyTests.body ? "same" : "other: \(bytes.count)"))
+  }
+}
+
 @Suite struct RequestBodyTests {
-  private static let body = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 8) }
+  static let body = (0..<(3 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 8) }
 
   /// Answers whether the body is the expected one.
   private static func checker(pieceByteCount: Int) -> TestHandler {
@@ -51,6 +96,33 @@ import Testing
         try client.send(wire)
         #expect(try client.response().text == "same")
       }
+    }
+  }
+
+  @Test(arguments: [nil, 5000, 200_000]) func readsOnWhenTheReceiverTakesMore(
+    chunkByteCount: Int?
+  ) throws {
+    let pauses = Signals<Room>()
+    let handler = TestHandler { _, responder in PausingKeeper(Room(responder), pauses) }
+    let configuration = HTTPServerConfiguration.with { $0.bodyIdleDeadline = .milliseconds(50) }
+    let field =
+      chunkByteCount == nil ? "Content-Length: \(Self.body.count)" : "Transfer-Encoding: chunked"
+    let wire = chunkByteCount.map { Self.chunked(Self.body, chunkByteCount: $0) } ?? Self.body
+    try withServer(handler, configuration) { server, port in
+      let client = try TestClient(port: port)
+      try client.send("POST / HTTP/1.1\r\nHost: a\r\n\(field)\r\n\r\n")
+      let sender = client.sendElsewhere(wire)
+
+      let first = pauses.next()
+      // Longer than a client may let the server wait.
+      Thread.sleep(forTimeInterval: 0.3)
+      let received = server.counters.receivedBytesTotal.load(ordering: .relaxed)
+      first?.resume(byteCount: Room.byteCount)
+      pauses.next()?.resume(byteCount: .max)
+
+      #expect(received < 2 * Room.byteCount)
+      #expect(try client.response().text == "same")
+      sender.join()
     }
   }
 

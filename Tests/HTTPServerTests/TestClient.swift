@@ -1,6 +1,7 @@
 // A client that says exactly the bytes it is told to, over a blocking loopback socket.
 
 import Foundation
+import SystemIO
 
 struct ClientError: Error, CustomStringConvertible {
   let operation: String
@@ -82,6 +83,20 @@ final class TestClient {
       }
       guard count > 0 else { throw ClientError(operation: "send", code: errno) }
       offset += count
+    }
+  }
+
+  /// Sends from a thread of its own, for more than the kernel keeps.
+  func sendElsewhere(_ bytes: [UInt8]) -> NamedThread {
+    NamedThread("send") { [number] in
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        let count = rest.withUnsafeBytes {
+          Foundation.send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
+      }
     }
   }
 

@@ -9,7 +9,7 @@ extension IngestAPI {
   private static let idTypes = ["text/plain", "application/x-ndjson", "application/json"]
 
   func listIDs(_ call: Call) -> (any BodyReceiver)? {
-    withCollection(call) { collection throws(RequestRefused) in
+    withReceiver(call) { [self] collection throws(RequestRefused) in
       guard let type = call.acceptedType(of: Self.idTypes) else {
         throw RequestRefused(.notAcceptable(Self.idTypes))
       }
@@ -20,9 +20,14 @@ extension IngestAPI {
         default: .lines
         }
       let shown = type == "text/plain" ? "text/plain; charset=utf-8" : type
-      return Response(
-        status: 200, fields: HTTPFields([("Content-Type", shown)]),
-        body: .producer(IDProducer(LiveIDs(collection), form: form)))
+      // The ids of shards that are not sealed are sorted first, which an event loop does not wait for.
+      workers.run {
+        call.responder.send(
+          Response(
+            status: 200, fields: HTTPFields([("Content-Type", shown)]),
+            body: .producer(IDProducer(LiveIDs(collection), form: form))))
+      }
+      return nil
     }
   }
 }

@@ -66,8 +66,9 @@ package final class IngestAPI: RequestHandler {
     for route in Route.all {
       guard let parameters = route.match(segments) else { continue }
       if route.method == method {
-        return route.handle(
-          self, Call(head: head, parameters: parameters, responder: responder))
+        let call = Call(head: head, parameters: parameters, responder: responder)
+        if let problem = route.refusal(of: head) { return call.answer(problem) }
+        return route.handle(self, call)
       }
       allowed.append(route.method)
       if route.method == "GET" { allowed.append("HEAD") }

@@ -146,6 +146,15 @@ extension Problem {
       fields: [("Accept-Post", types.joined(separator: ", "))])
   }
 
+  /// Source: RFC 9110 section 12.5.3, for the field.
+  static func unsupportedContentEncoding(_ coding: String) -> Problem {
+    Problem(
+      status: 415, code: "unsupported-content-encoding",
+      detail: "Content-Encoding is '\(coding.prefix(40))'; send the body as it is. Members of an "
+        + "npz may be deflated.",
+      fields: [("Accept-Encoding", "identity")])
+  }
+
   static func notAcceptable(_ types: [String]) -> Problem {
     Problem(
       status: 406, code: "not-acceptable",

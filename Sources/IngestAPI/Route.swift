@@ -9,16 +9,18 @@ package struct Route: Sendable {
   package let method: String
   /// As in openapi.yaml; a segment in braces stands for anything.
   package let path: String
+  /// The names that there may be behind the `?`; where there is none, what stands there is ignored.
+  package let query: [String]
   let handle: @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
 
   /// Of `path`; split once and not for every request.
   private let segments: [Substring]
 
   init(
-    method: String, path: String,
+    method: String, path: String, query: [String] = [],
     handle: @escaping @Sendable (IngestAPI, Call) -> (any BodyReceiver)?
   ) {
-    (self.method, self.path, self.handle) = (method, path, handle)
+    (self.method, self.path, self.query, self.handle) = (method, path, query, handle)
     segments = path.split(separator: "/")
   }
 
@@ -36,16 +38,37 @@ package struct Route: Sendable {
     return values
   }
 
+  /// Why a request is refused before anybody looks at what it asks for; nil when it is not.
+  func refusal(of head: RequestHead) -> Problem? {
+    if !query.isEmpty, let item = head.query.items.first(where: { !query.contains($0.name) }) {
+      return .badParameter(
+        "there is no parameter '\(item.name.prefix(40))', there are \(query.joined(separator: ", "))"
+      )
+    }
+    guard ["POST", "PUT"].contains(method) else { return nil }
+    let coding = head.fields.list("Content-Encoding").first {
+      !HTTPFields.isSameName($0, "identity")
+    }
+    return coding.map { .unsupportedContentEncoding($0) }
+  }
+
   package static let all: [Route] = [
-    Route(method: "POST", path: "/embeddings") {
+    Route(method: "POST", path: "/embeddings", query: ["first_id"]) {
       $0.ingest($1, collection: IngestService.defaultCollection)
     },
-    Route(method: "POST", path: "/v1/collections/{collection}/embeddings") { $0.ingest($1) },
-    Route(method: "PUT", path: "/v1/collections/{collection}/batches/{batch_id}") { $0.ingest($1) },
+    Route(method: "POST", path: "/v1/collections/{collection}/embeddings", query: ["first_id"]) {
+      $0.ingest($1)
+    },
+    Route(
+      method: "PUT", path: "/v1/collections/{collection}/batches/{batch_id}", query: ["first_id"]
+    ) { $0.ingest($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/batches/{batch_id}") {
       $0.getBatch($1)
     },
-    Route(method: "GET", path: "/v1/collections/{collection}/batches") { $0.listBatches($1) },
+    Route(
+      method: "GET", path: "/v1/collections/{collection}/batches",
+      query: ["prefix", "order", "limit", "after"]
+    ) { $0.listBatches($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/embeddings/{id}") {
       $0.getEmbedding($1)
     },
@@ -55,7 +78,9 @@ package struct Route: Sendable {
     Route(method: "POST", path: "/v1/collections/{collection}/delete") { $0.deleteMany($1) },
     Route(method: "POST", path: "/v1/collections/{collection}/compact") { $0.compact($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/compact") { $0.getCompaction($1) },
-    Route(method: "GET", path: "/v1/collections/{collection}/export") { $0.export($1) },
+    Route(method: "GET", path: "/v1/collections/{collection}/export", query: ["format"]) {
+      $0.export($1)
+    },
     Route(method: "POST", path: "/v1/collections/{collection}/fetch") { $0.fetch($1) },
     Route(method: "POST", path: "/v1/collections/{collection}/missing") { $0.missing($1) },
     Route(method: "GET", path: "/v1/collections/{collection}/ids") { $0.listIDs($1) },
@@ -68,7 +93,7 @@ package struct Route: Sendable {
     Route(method: "GET", path: "/livez") { $0.liveness($1) },
     Route(method: "GET", path: "/readyz") { $0.readiness($1) },
     Route(method: "GET", path: "/disk") { $0.disk($1) },
-    Route(method: "GET", path: "/integrity") { $0.integrity($1) },
+    Route(method: "GET", path: "/integrity", query: ["fail_on"]) { $0.integrity($1) },
     Route(method: "POST", path: "/v1/scrubs") { $0.startScrub($1) },
     Route(method: "GET", path: "/v1/scrubs") { $0.listScrubs($1) },
     Route(method: "GET", path: "/v1/scrubs/{number}") { $0.getScrub($1) },

@@ -66,6 +66,23 @@ def test_every_operation_answers_as_documented(seeded, method, path):
         assert response.status_code == 200, response.text
 
 
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_only_documented_parameters_are_taken(seeded, method, path):
+    """Of an operation without any, what stands behind the `?` is ignored."""
+    parameters = [
+        API["components"]["parameters"][one["$ref"].split("/")[-1]] if "$ref" in one else one
+        for one in API["paths"][path][method].get("parameters", [])]
+    names = [one["name"] for one in parameters if one["in"] == "query"]
+    response = Client(seeded.url).request(
+        method.upper(), path.format(
+            collection="default", batch_id="b", id="nowhere", name="000000.npy", number=1),
+        params={"nonsense": "1"})
+
+    refused = response.status_code == 400 and "'nonsense'" in response.json()["detail"]
+    assert refused == bool(names), response.text
+    assert all(name in response.json()["detail"] for name in names)
+
+
 @pytest.mark.parametrize("path", API["paths"])
 def test_other_methods_are_refused_with_what_is_allowed(seeded, path):
     known = {method.upper() for method in API["paths"][path] if method in METHODS}

@@ -41,14 +41,6 @@ extension IngestAPI {
     let fields = call.head.fields
     let batchID = call.parameters["batch_id"] ?? fields.first("Idempotency-Key")
     if let batchID { try Self.checkBatchID(batchID) }
-    if let coding = fields.first("Content-Encoding"), !HTTPFields.isSameName(coding, "identity") {
-      throw RequestRefused(
-        Problem(
-          status: 415, code: "unsupported-content-encoding",
-          detail: "Content-Encoding is \(coding.prefix(40)); send the body as it is, or deflated "
-            + "members in an npz",
-          fields: [("Accept-Post", BodyFormat.mediaTypes.joined(separator: ", "))]))
-    }
     do throws(BodyError) {
       let format = try BodyFormat(contentType: fields.first("Content-Type") ?? "")
       return IngestRequest(

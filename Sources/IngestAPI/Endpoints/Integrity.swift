@@ -8,12 +8,17 @@ internal import SystemIO
 
 extension IngestAPI {
   func integrity(_ call: Call) -> (any BodyReceiver)? {
+    let wanted = call.head.query.first("fail_on")
+    guard [nil, "corrupt"].contains(wanted) else {
+      return call.answer(
+        .badParameter("fail_on is '\(wanted?.prefix(20) ?? "")', expected corrupt"))
+    }
     // Ids are read from logs, which an event loop does not wait for.
-    workers.run { [self] in call.responder.send(integrity(call.head)) }
+    workers.run { [self] in call.responder.send(integrity(failsWhenDamaged: wanted != nil)) }
     return nil
   }
 
-  private func integrity(_ head: RequestHead) -> Response {
+  private func integrity(failsWhenDamaged: Bool) -> Response {
     let shards = service.shardIntegrity
     let unusable = service.collections.flatMap { collection in
       collection.unusableShards.sorted { $0.key < $1.key }.map { (collection, $0.key, $0.value) }
@@ -23,7 +28,7 @@ extension IngestAPI {
       unusable.isEmpty && problems.isEmpty && service.catalogState == "pass"
       && shards.allSatisfy { $0.summary.damage.isEmpty && $0.findings.isEmpty }
     let damagedRowCount = service.collections.reduce(0) { $0 + $1.damagedRowCount }
-    let status = !isClean && head.query.first("fail_on") == "corrupt" ? 500 : 200
+    let status = !isClean && failsWhenDamaged ? 500 : 200
     return .json(
       .object([
         ("status", .string(isClean ? "clean" : "damaged")),

@@ -151,9 +151,12 @@ def test_nothing_to_do_is_done_at_once(content):
     assert (progress["replaced_shards"], progress["removed_rows"], progress["failure"]) == (0, 0, None)
     assert names(content.server.store) == before
     assert content.client.get(f"{content.client.base}/compact").json()["state"] == "done"
-    for body in ({"dead_percent": 101}, {"dead_percent": -1}, {"rate": 0}, {"rate": "max"}, []):
+    for body in ({"dead_percent": 101}, {"dead_percent": -1}, {"rate": 0}, {"rate": "max"}, {"deadpercent": 1}):
         response = content.client.request("POST", f"{content.client.base}/compact", json=body)
         assert (response.status_code, response.json()["code"]) == (422, "bad-compaction")
+    assert "'deadpercent'" in response.json()["detail"] and "dead_percent, rate" in response.json()["detail"]
+    response = content.client.request("POST", f"{content.client.base}/compact", json=[])
+    assert (response.status_code, response.json()["code"]) == (400, "bad-json")
 
 
 def test_only_shards_with_enough_dead_rows_are_written_anew(content):

@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from client import Client, rows_of, shard_file, wait_for
+from client import JSON, Client, dumps, rows_of, shard_file, wait_for
 from damage import damage_row, flip, record_offsets, shard_folder
 from server_process import verify
 from threads import Jobs
@@ -201,12 +201,13 @@ def test_two_scrubs_at_once_both_end(launch):
     ({"rate": -5}, 422, "bad-scrub"), ({"shard": 1}, 422, "bad-scrub"),
     ({"collection": "nowhere"}, 404, "collection-unknown"),
     ({"collection": "default", "shard": 77}, 404, "shard-unknown"),
-    ([], 400, "bad-json"), ({"rate": []}, 400, "bad-json"),
+    ([], 400, "bad-json"), (None, 400, "bad-json"), ({"rate": []}, 422, "bad-scrub"),
+    ({"colection": "clip"}, 422, "bad-scrub"),
 ])
 def test_a_scrub_that_cannot_be_is_refused(client, body, status, code):
     client.append(["a"], rows_of(1))
 
-    response = client.request("POST", "/v1/scrubs", json=body)
+    response = client.request("POST", "/v1/scrubs", data=dumps(body), headers={"Content-Type": JSON})
 
     assert (response.status_code, response.json()["code"]) == (status, code)
     for number in ("1", "x", "99999999999999999999"):

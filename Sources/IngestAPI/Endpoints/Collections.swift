@@ -1,6 +1,5 @@
 // PUT and GET /v1/collections/{collection}, GET /v1/collections.
 
-internal import Foundation
 internal import HTTPCore
 internal import HTTPServer
 internal import IngestService
@@ -43,7 +42,11 @@ extension IngestAPI {
       return try receiver(for: call, byteCountMax: Self.configurationByteCountMax) {
         [self] received, responder in
         // A collection is created with syncs, which an event loop does not wait for.
-        workers.run { [self] in responder.send(createCollection(name, from: received.body)) }
+        workers.run { [self] in
+          responder.answer { () throws(RequestRefused) in
+            try createCollection(name, from: received.body)
+          }
+        }
       }
     } catch {
       return call.answer(error.problem)
@@ -61,36 +64,37 @@ extension IngestAPI {
     }
   }
 
-  private struct Wanted: Decodable {
+  private struct Wanted: RequestDocument {
     let dimension: Int
+    /// Without one float32.
     let dtype: String?
+
+    typealias Member = CodingKeys
+    enum CodingKeys: CodingKey, CaseIterable { case dimension, dtype }
+
+    static let code = "bad-configuration"
+    static let form = #"expected {"dimension":512,"dtype":"float32"}"#
   }
 
-  private func createCollection(_ name: String, from body: PooledBody) -> Response {
-    let data = unsafe Data(body.bytes)
-    guard (try? JSONSerialization.jsonObject(with: data)) is [String: Any] else {
-      return Problem(
-        status: 400, code: "bad-json", detail: "the body is no JSON object; \(Self.wantedForm)"
-      ).response
-    }
-    guard let wanted = try? JSONDecoder().decode(Wanted.self, from: data),
-      (1...configuration.limits.dimensionMax).contains(wanted.dimension),
+  private func createCollection(
+    _ name: String, from body: PooledBody
+  ) throws(RequestRefused) -> Response {
+    let wanted = try Wanted(body)
+    guard (1...configuration.limits.dimensionMax).contains(wanted.dimension),
       let dtype = Dtype.allCases.first(where: { $0.name == wanted.dtype ?? "float32" })
     else {
-      return Problem(
-        status: 422, code: "bad-configuration",
-        detail: "dimension is an integer from 1 to \(configuration.limits.dimensionMax), dtype is "
-          + "float32 or float16; \(Self.wantedForm)"
-      ).response
+      throw RequestRefused(
+        Problem(
+          status: 422, code: Wanted.code,
+          detail: "dimension is an integer from 1 to \(configuration.limits.dimensionMax), dtype "
+            + "is float32 or float16; \(Wanted.form)"))
     }
     do throws(IngestError) {
       let (collection, isNew) = try service.createCollection(
         name, dimension: wanted.dimension, dtype: dtype)
       return .json(collection.summary.json, status: isNew ? 201 : 200)
     } catch {
-      return Problem(error).response
+      throw RequestRefused(Problem(error))
     }
   }
-
-  private static let wantedForm = #"expected {"dimension":512,"dtype":"float32"}"#
 }

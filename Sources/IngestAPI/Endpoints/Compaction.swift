@@ -1,45 +1,49 @@
 // POST and GET …/compact: giving back the room of dead rows now, and how far that is.
 
-internal import Foundation
 internal import HTTPCore
 internal import HTTPServer
 internal import IngestService
 internal import SystemIO
 
 extension IngestAPI {
-  private struct Wanted: Decodable {
+  private struct Wanted: RequestDocument {
     var deadPercent: Int?
     /// Bytes per second.
     var rate: Int?
 
-    enum CodingKeys: String, CodingKey {
+    typealias Member = CodingKeys
+    enum CodingKeys: String, CodingKey, CaseIterable {
       case deadPercent = "dead_percent"
       case rate
     }
+
+    static let code = "bad-compaction"
+    static let form =
+      #"expected nothing or {"dead_percent":30,"rate":67108864}: a percentage from 0 to 100, and bytes per second"#
   }
 
   func compact(_ call: Call) -> (any BodyReceiver)? {
     withReceiver(call) { [self] collection throws(RequestRefused) in
-      if call.head.contentLength ?? 0 > 0 || call.head.isChunked { try Self.requireJSON(call) }
+      if call.head.hasBody { try Self.requireJSON(call) }
       return try receiver(
         for: call, byteCountMax: Self.configurationByteCountMax, passesReserve: true
       ) { [self] received, responder in
-        let data = unsafe Data(received.body.bytes)
-        let wanted = data.isEmpty ? Wanted() : try? JSONDecoder().decode(Wanted.self, from: data)
-        guard let wanted, (0...100).contains(wanted.deadPercent ?? 0), wanted.rate ?? 1 > 0 else {
-          responder.send(
-            Problem(
-              status: 422, code: "bad-compaction",
-              detail: #"expected nothing or {"dead_percent":30,"rate":67108864}: a percentage "#
-                + "from 0 to 100, and bytes per second"
-            ).response)
-          return
+        responder.answer { () throws(RequestRefused) in
+          try startCompaction(of: collection, received.body)
         }
-        let progress = service.compact(
-          collection, deadPercent: wanted.deadPercent, rate: wanted.rate)
-        responder.send(.json(progress.json, status: 202))
       }
     }
+  }
+
+  private func startCompaction(
+    of collection: Collection, _ body: PooledBody
+  ) throws(RequestRefused) -> Response {
+    let wanted = body.byteCount == 0 ? Wanted() : try Wanted(body)
+    guard (0...100).contains(wanted.deadPercent ?? 0), wanted.rate ?? 1 > 0 else {
+      throw RequestRefused(Problem(status: 422, code: Wanted.code, detail: Wanted.form))
+    }
+    let progress = service.compact(collection, deadPercent: wanted.deadPercent, rate: wanted.rate)
+    return .json(progress.json, status: 202)
   }
 
   func getCompaction(_ call: Call) -> (any BodyReceiver)? {

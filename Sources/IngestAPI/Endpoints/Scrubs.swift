@@ -1,6 +1,5 @@
 // POST /v1/scrubs, GET and DELETE /v1/scrubs/{number}, GET /v1/scrubs: reading everything now.
 
-internal import Foundation
 internal import HTTPCore
 internal import HTTPServer
 internal import IngestService
@@ -8,7 +7,7 @@ internal import ShardStore
 internal import SystemIO
 
 extension IngestAPI {
-  private struct Wanted: Decodable {
+  private struct Wanted: RequestDocument {
     enum Rate: Decodable {
       case bytesPerSecond(Int)
       case word(String)
@@ -26,21 +25,23 @@ extension IngestAPI {
     var rate: Rate?
     var collection: String?
     var shard: Int?
-  }
 
-  private static let wantedForm =
-    #"expected {"rate":"max"} or {"rate":33554432}, with "collection" and "shard" where not all are meant"#
+    typealias Member = CodingKeys
+    enum CodingKeys: CodingKey, CaseIterable { case rate, collection, shard }
+
+    static let code = "bad-scrub"
+    static let form =
+      #"expected {"rate":"max"} or {"rate":33554432}, with "collection" and "shard" where not all are meant"#
+  }
 
   func startScrub(_ call: Call) -> (any BodyReceiver)? {
     do throws(RequestRefused) {
-      if call.head.contentLength ?? 0 > 0 || call.head.isChunked { try Self.requireJSON(call) }
+      if call.head.hasBody { try Self.requireJSON(call) }
       return try receiver(
         for: call, byteCountMax: Self.configurationByteCountMax, passesReserve: true
       ) { [self] received, responder in
-        do throws(RequestRefused) {
-          responder.send(.json(try startScrub(received.body).json, status: 202))
-        } catch {
-          responder.send(error.problem.response)
+        responder.answer { () throws(RequestRefused) in
+          .json(try startScrub(received.body).json, status: 202)
         }
       }
     } catch {
@@ -49,12 +50,7 @@ extension IngestAPI {
   }
 
   private func startScrub(_ body: PooledBody) throws(RequestRefused) -> ScrubProgress {
-    let data = unsafe Data(body.bytes)
-    guard let wanted = data.isEmpty ? Wanted() : try? JSONDecoder().decode(Wanted.self, from: data)
-    else {
-      throw RequestRefused(
-        Problem(status: 400, code: "bad-json", detail: "the body is not that; \(Self.wantedForm)"))
-    }
+    let wanted = body.byteCount == 0 ? Wanted() : try Wanted(body)
     let rate: Int?
     switch wanted.rate {
     case nil: rate = service.configuration.scrubRate
@@ -63,9 +59,9 @@ extension IngestAPI {
     case .word, .bytesPerSecond:
       throw RequestRefused(
         Problem(
-          status: 422, code: "bad-scrub",
+          status: 422, code: Wanted.code,
           detail: "rate is neither max nor a positive number of bytes per second; "
-            + Self.wantedForm))
+            + Wanted.form))
     }
     if let name = wanted.collection {
       guard let collection = service.collection(name) else {
@@ -82,8 +78,8 @@ extension IngestAPI {
     } else if wanted.shard != nil {
       throw RequestRefused(
         Problem(
-          status: 422, code: "bad-scrub",
-          detail: "a shard is named without its collection; \(Self.wantedForm)"))
+          status: 422, code: Wanted.code,
+          detail: "a shard is named without its collection; \(Wanted.form)"))
     }
     let started = service.startScrub(
       collection: wanted.collection, shard: wanted.shard, rate: rate)

@@ -13,7 +13,18 @@ from server_process import ROOT
 from test_bad_input import TABLE
 
 FILE = ROOT / "openapi.yaml"
-API = yaml.safe_load(FILE.read_text())
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Of two equal keys YAML has no meaning, and PyYAML takes the last."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"a key is there twice at {node.start_mark}: {keys}"
+        return super().construct_mapping(node, deep)
+
+
+API = yaml.load(FILE.read_text(), StrictLoader)
 METHODS = {"get", "put", "post", "delete", "patch"}
 OPERATIONS = [
     (method, path) for path, item in API["paths"].items() for method in item if method in METHODS]
@@ -32,6 +43,26 @@ def seed(server):
 
 def test_is_valid():
     validate(API)
+
+
+def references(value):
+    if isinstance(value, dict):
+        yield from ([value["$ref"]] if isinstance(value.get("$ref"), str) else [])
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from references(one)
+
+
+def test_every_reference_is_to_something():
+    found = set(references(API))
+    for reference in found:
+        place = API
+        for name in reference.removeprefix("#/").split("/"):
+            assert name in place, reference
+            place = place[name]
+
+    assert len(found) > 50
 
 
 def test_is_served_byte_by_byte(client):

@@ -121,7 +121,20 @@ struct ListenAddress: CustomStringConvertible {
     self.port = port
   }
 
-  var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+  /// Whether only this machine can reach it. A name may stand for any address, but for `localhost`.
+  ///
+  /// Source: RFC 1122 section 3.2.1.3 (g), RFC 4291 section 2.5.3, RFC 6761 section 6.3, man 3 inet_pton.
+  var isLoopback: Bool {
+    if host == "localhost" { return true }
+    var (old, new) = (in_addr(), in6_addr())
+    if unsafe inet_pton(AF_INET, host, &old) == 1 {
+      return UInt32(bigEndian: old.s_addr) >> 24 == 127
+    }
+    guard unsafe inet_pton(AF_INET6, host, &new) == 1 else { return false }
+    return unsafe withUnsafeBytes(of: new) {
+      unsafe $0.elementsEqual([UInt8](repeating: 0, count: 15) + [1])
+    }
+  }
 
   var description: String { Self.text(host: host, port: port) }
 

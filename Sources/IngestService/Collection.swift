@@ -106,13 +106,14 @@ package final class Collection: Sendable {
     package let dtype: Dtype
     package let rowCount: Int
     package let shardCount: Int
-    package let batchCount: Int
+    /// Of the last commit that is durable, batch or deletion.
+    package let lastSequence: Int
   }
 
   package var summary: Summary {
     Summary(
       name: name, dimension: dimension, dtype: dtype, rowCount: rowCount,
-      shardCount: shards.count, batchCount: lastSequence)
+      shardCount: shards.count, lastSequence: lastSequence)
   }
 
   /// `[a-z0-9][a-z0-9._-]{0,62}`: safe as a directory's name and in a URL.

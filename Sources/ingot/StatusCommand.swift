@@ -130,7 +130,7 @@ private struct Status: Encodable {
   }
 
   var text: String {
-    let head = ["collection", "dimension", "dtype", "rows", "shards", "batches", "bytes"]
+    let head = ["collection", "dimension", "dtype", "rows", "shards", "sequence", "bytes"]
     let cells =
       [head]
       + collections.map {

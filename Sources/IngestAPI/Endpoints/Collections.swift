@@ -12,7 +12,9 @@ extension Collection.Summary {
       ("dimension", .integer(dimension)),
       ("dtype", .string(dtype.name)),
       ("rows", .integer(rowCount)),
-      ("batches", .integer(batchCount)),
+      ("last_sequence", .integer(lastSequence)),
+      // The same under the name that it had first.
+      ("batches", .integer(lastSequence)),
       ("shards", .integer(shardCount)),
       ("bytes", .integer(rowCount * dimension * dtype.byteCount)),
     ])

@@ -46,7 +46,10 @@ extension EventLoop {
   func resumeAccepting() {
     acceptsAgainAt = nil
     guard let listener else { return }
-    _ = context.epoll.add(listener.number, token: Token.listener, reads: true, writes: false)
+    let isAdded = context.epoll.add(
+      listener.number, token: Token.listener, reads: true, writes: false)
+    // What is short may be short again.
+    if !isAdded { acceptsAgainAt = context.now.advanced(by: Self.acceptPause) }
   }
 
   func stopAccepting() {

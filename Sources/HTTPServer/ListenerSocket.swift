@@ -23,7 +23,15 @@ enum AcceptOutcome: ~Copyable {
   case noDescriptorLeft
 }
 
-/// Owns the socket that waits for clients.
+extension HTTPServerError {
+  /// Another address of the same name may do: this machine has not this one, or nothing of its family.
+  var isOfTheAddressOnly: Bool {
+    guard case .bindFailed(_, _, _, let code) = self else { return false }
+    return [EADDRNOTAVAIL, EAFNOSUPPORT].contains(code)
+  }
+}
+
+/// Owns the socket that waits for clients. Of a name with several addresses, it has the first that this machine has.
 final class ListenerSocket: Sendable {
   private let descriptor: Descriptor
   let port: UInt16
@@ -42,20 +50,38 @@ final class ListenerSocket: Sendable {
       throw .unknownHost(host: host, reason: reason ?? "code \(code)")
     }
     defer { unsafe freeaddrinfo(found) }
-    let family = unsafe address.pointee.ai_family
-    let number = Self.makeSocket(family: family)
-    guard number >= 0 else { throw .noResources(operation: "socket", errno: errno) }
+    var next = unsafe Optional(address)
+    var problem: HTTPServerError?
+    while let address = unsafe next {
+      do throws(HTTPServerError) {
+        descriptor = try unsafe Self.bound(to: address.pointee, configuration)
+        self.port = Self.boundPort(of: descriptor.number)
+        return
+      } catch {
+        guard error.isOfTheAddressOnly else { throw error }
+        problem = problem ?? error
+      }
+      unsafe next = address.pointee.ai_next
+    }
+    throw problem ?? .unknownHost(host: host, reason: "no address")
+  }
+
+  private static func bound(
+    to address: addrinfo, _ configuration: HTTPServerConfiguration
+  ) throws(HTTPServerError) -> Descriptor {
+    let family = unsafe address.ai_family
+    let number = makeSocket(family: family)
+    guard number >= 0 else { throw bindError(errno, "socket", configuration) }
     let descriptor = Descriptor(owning: number)
     Socket.setOption(number, level: SOL_SOCKET, SO_REUSEADDR, 1)
     if family == AF_INET6 { Socket.setOption(number, level: IPv6.level, IPV6_V6ONLY, 0) }
-    guard unsafe bind(number, address.pointee.ai_addr, address.pointee.ai_addrlen) == 0 else {
-      throw Self.bindError(errno, "bind", configuration)
+    guard unsafe bind(number, address.ai_addr, address.ai_addrlen) == 0 else {
+      throw bindError(errno, "bind", configuration)
     }
     guard listen(number, Int32(clamping: configuration.backlogCount)) == 0 else {
-      throw Self.bindError(errno, "listen", configuration)
+      throw bindError(errno, "listen", configuration)
     }
-    self.descriptor = descriptor
-    self.port = Self.boundPort(of: number)
+    return descriptor
   }
 
   /// A new socket, non-blocking and closed on exec, or -1 with errno set. Source: man 2 socket.
@@ -66,11 +92,12 @@ final class ListenerSocket: Sendable {
 
   private enum IPv6 { static let level = Int32(IPPROTO_IPV6) }
 
-  private static func bindError(
+  static func bindError(
     _ code: Int32, _ operation: String, _ configuration: HTTPServerConfiguration
   ) -> HTTPServerError {
     let (host, port) = (configuration.host, configuration.port)
     return switch code {
+    case EMFILE, ENFILE, ENOBUFS, ENOMEM: .noResources(operation: operation, errno: code)
     case EADDRINUSE: .addressInUse(host: host, port: port)
     case EACCES: .permissionDenied(host: host, port: port)
     default: .bindFailed(host: host, port: port, operation: operation, errno: code)

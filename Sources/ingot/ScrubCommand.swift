@@ -84,7 +84,10 @@ struct ScrubCommand: ParsableCommand {
     defer { bar.end() }
     let path = "/v1/scrubs/\(started.number)"
     var report = started
-    while report.state == "running" {
+    if let number = report.waitsFor {
+      printToStandardError("ingot scrub: scrub \(report.number) waits for scrub \(number)")
+    }
+    while ["waiting", "running"].contains(report.state) {
       if signals.wait(for: Self.interval) != nil {
         return .interrupted(
           try client.document("DELETE", path, json: nil, as: ScrubReport.self))
@@ -98,7 +101,7 @@ struct ScrubCommand: ParsableCommand {
   private func show(_ outcome: Outcome) throws {
     switch outcome {
     case .detached(let report):
-      print(json ? try report.json : "scrub \(report.number) has started\n", terminator: "")
+      print(json ? try report.json : report.beginning, terminator: "")
     case .interrupted(let report):
       print(json ? try report.json : report.text, terminator: "")
       throw ExitCode.interrupted
@@ -121,24 +124,11 @@ struct ScrubCommand: ParsableCommand {
     let rate: Rate
     let collection: String?
     let shard: Int?
-
-    enum Rate: Encodable {
-      case max
-      case bytesPerSecond(Int)
-
-      func encode(to encoder: any Encoder) throws {
-        var value = encoder.singleValueContainer()
-        switch self {
-        case .max: try value.encode("max")
-        case .bytesPerSecond(let number): try value.encode(number)
-        }
-      }
-    }
   }
 
   private func request() throws(ClientError) -> String {
     do {
-      let rate = try bytesPerSecond().map { Request.Rate.bytesPerSecond($0) }
+      let rate = try bytesPerSecond().map { Rate.bytesPerSecond($0) }
       let request = Request(rate: rate ?? .max, collection: collection, shard: shard)
       return String(decoding: try JSONEncoder().encode(request), as: UTF8.self)
     } catch {
@@ -147,28 +137,59 @@ struct ScrubCommand: ParsableCommand {
   }
 }
 
+/// As JSON a number, or the word `max`.
+private enum Rate: Codable {
+  case max
+  case bytesPerSecond(Int)
+
+  init(from decoder: any Decoder) throws {
+    let value = try decoder.singleValueContainer()
+    self = (try? value.decode(Int.self)).map { .bytesPerSecond($0) } ?? .max
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var value = encoder.singleValueContainer()
+    switch self {
+    case .max: try value.encode("max")
+    case .bytesPerSecond(let number): try value.encode(number)
+    }
+  }
+}
+
 /// What a server says of a scrub.
 private struct ScrubReport: Codable {
   let number: Int
-  /// `running`, `done` or `stopped`.
+  /// `waiting`, `running`, `done` or `stopped`.
   let state: String
+  /// The number of the scrub that is to end first.
+  let waitsFor: Int?
   let collection: String?
   let shard: Int?
+  let rate: Rate
   let checkedBytes: Int
   let totalBytes: Int
+  let percent: Double
+  let remainingSeconds: Double?
   let damagedRows: Int
   let damagedShards: Int
   let startedAt: String
   let endedAt: String?
 
   enum CodingKeys: String, CodingKey {
-    case number, state, collection, shard
+    case number, state, collection, shard, rate, percent
+    case waitsFor = "waits_for"
+    case remainingSeconds = "remaining_seconds"
     case checkedBytes = "checked_bytes"
     case totalBytes = "total_bytes"
     case damagedRows = "damaged_rows"
     case damagedShards = "damaged_shards"
     case startedAt = "started_at"
     case endedAt = "ended_at"
+  }
+
+  var beginning: String {
+    let after = waitsFor.map { "waits for scrub \($0)" } ?? "has started"
+    return "scrub \(number) \(after)\n"
   }
 
   var hasDamage: Bool { damagedRows > 0 || damagedShards > 0 }

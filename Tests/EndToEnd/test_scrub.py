@@ -184,6 +184,25 @@ def test_says_how_far_it_is_stops_and_lists(launch):
     assert client.request("DELETE", "/v1/scrubs/2").json()["state"] == "done"
 
 
+def test_a_scrub_waits_for_the_one_before_it(launch):
+    server = launch("--shard-bytes", SHARD, "--scrub-rate", "1")
+    client = Client(server.url)
+    seed(client, 3)
+    first, second = client.start_scrub(rate=1000), client.start_scrub(rate="max")
+
+    def scrub(number):
+        return client.get(f"/v1/scrubs/{number}").json()
+
+    wait_for(lambda: scrub(first), lambda it: it["checked_bytes"] > 0)
+    waiting = scrub(second)
+    assert (waiting["state"], waiting["waits_for"], waiting["percent"]) == ("waiting", first, 0)
+    assert waiting["remaining_seconds"] is None
+    assert (scrub(first)["state"], scrub(first)["waits_for"]) == ("running", None)
+    client.request("DELETE", f"/v1/scrubs/{first}")
+
+    wait_for(lambda: scrub(second), lambda it: it["state"] == "done")
+
+
 def test_two_scrubs_at_once_both_end(launch):
     server = launch("--shard-bytes", SHARD, "--scrub-rate", "1")
     client = Client(server.url)

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from client import Client, rows_of, shard_file, shard_files, wait_for
-from server_process import command, started
+from server_process import BINARY, clean_environment, command, started
 
 OK, DAMAGE, COULD_NOT_RUN, USAGE, INTERRUPTED = 0, 1, 2, 64, 130
 
@@ -63,6 +63,29 @@ def test_detached_scrub_goes_on_without_the_command(filled):
     found = scrub(filled, "--detach", "--rate", "100B")
     assert found.returncode == OK and "scrub 1" in found.stdout
     assert state(filled)["state"] == "running" and state(filled)["rate"] == 100
+
+
+def test_a_scrub_that_waits_says_for_which(filled):
+    assert scrub(filled, "--detach", "--rate", "100B").stdout == "scrub 1 has started\n"
+
+    found, as_json = scrub(filled, "--detach"), scrub(filled, "--detach", "--json", "--rate", "1MiB")
+
+    assert found.stdout == "scrub 2 waits for scrub 1\n"
+    report = json.loads(as_json.stdout)
+    assert (report["state"], report["waits_for"]) == ("waiting", 1)
+    assert (report["rate"], report["percent"]) == (1 << 20, 0)
+
+
+def test_a_running_scrub_says_how_long_it_takes(filled):
+    process = subprocess.Popen(
+        [BINARY, "scrub", "--url", filled.url, "--rate", "10KiB", "--json"], env=clean_environment(),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: state(filled), lambda it: it.get("checked_bytes", 0) > 0, seconds=30)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+
+    report = json.loads(output)
+    assert report["rate"] == 10 << 10 and 0 < report["percent"] < 100, errors
 
 
 def test_unknown_collection_is_named(filled):

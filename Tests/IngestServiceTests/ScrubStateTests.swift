@@ -104,6 +104,25 @@ import Testing
     #expect(state.jobs[1]?.totalByteCount == 3000)
   }
 
+  @Test func aJobWaitsForTheOneBeforeItAndIsTimedFromItsTurn() {
+    var state = ScrubState()
+    let start = MonotonicTime.now
+    for number in 1...3 { state.add(record(number, rate: 100), candidates(2), now: start) }
+    #expect((1...3).map { state.turn(before: $0) } == [nil, 1, 1])
+    state.jobs[1]?.didRead(byteCount: 500, at: start.advanced(by: .seconds(50)))
+    #expect(state.jobs[1]?.remainingSeconds(at: start.advanced(by: .seconds(50))) == 150)
+
+    state.jobs[1]?.record.state = .stopped
+    #expect((1...3).map { state.turn(before: $0) } == [nil, nil, 2])
+    #expect(state.jobs[2]?.remainingSeconds(at: start) == nil)
+    let turn = start.advanced(by: .seconds(1000))
+    state.jobs[2]?.didRead(byteCount: 1, at: turn)
+    state.jobs[2]?.didRead(byteCount: 499, at: turn.advanced(by: .seconds(10)))
+
+    #expect(state.jobs[2]?.remainingSeconds(at: turn.advanced(by: .seconds(10))) == 30)
+    #expect(state.turn(before: 7) == nil)
+  }
+
   @Test func whatNobodyAskedForMakesWay() {
     var state = ScrubState()
     let work = ScrubState.Work(target: target(0), job: nil, cause: "scrub", rate: 5)

@@ -117,6 +117,7 @@ extension ScrubProgress {
   var json: JSON {
     .object([
       ("number", .integer(number)), ("state", .string(state)),
+      ("waits_for", .optional(waitsFor)),
       ("collection", .optional(collection)), ("shard", .optional(shard)),
       ("rate", rate.map { .integer($0) } ?? .string("max")),
       ("checked_bytes", .integer(checkedByteCount)), ("total_bytes", .integer(totalByteCount)),

@@ -8,8 +8,10 @@ internal import SystemIO
 /// How far a scrub is.
 package struct ScrubProgress: Sendable {
   package let number: Int
-  /// `running`, `done` or `stopped`.
+  /// `waiting`, `running`, `done` or `stopped`.
   package let state: String
+  /// The scrub that is to end first; nil unless it waits.
+  package let waitsFor: Int?
   package let collection: String?
   package let shard: Int?
   /// Bytes per second; nil for as fast as it goes.
@@ -23,9 +25,10 @@ package struct ScrubProgress: Sendable {
   package let startedAt: Int64
   package let endedAt: Int64?
 
-  init(_ job: ScrubJob, now: MonotonicTime) {
+  init(_ job: ScrubJob, in scrubs: ScrubState, now: MonotonicTime) {
     number = job.record.number
-    state = job.record.state.rawValue
+    waitsFor = scrubs.turn(before: number)
+    state = waitsFor == nil ? job.record.state.rawValue : "waiting"
     collection = job.record.collection
     shard = job.record.shard
     rate = job.record.rate
@@ -37,13 +40,7 @@ package struct ScrubProgress: Sendable {
     damagedShardCount = job.damagedShardCount
     startedAt = job.record.startedAt
     endedAt = job.record.endedAt
-    let seconds = job.began.duration(to: now).seconds
-    let rest = Double(job.totalByteCount - checked)
-    // As fast as until now, and not faster than the rate.
-    let atRate = rate.map { rest / Double($0) } ?? 0
-    remainingSeconds =
-      job.record.state == .running && checked > 0
-      ? max(seconds * rest / Double(checked), atRate) : nil
+    remainingSeconds = waitsFor == nil ? job.remainingSeconds(at: now) : nil
   }
 
   package var percent: Double {
@@ -58,16 +55,16 @@ extension IngestService {
   package func startScrub(collection: String?, shard: Int?, rate: Int?) -> ScrubProgress? {
     guard let scrubber = scrubber.withLock({ $0 }) else { return nil }
     let candidates = scrubber.candidates(collection: collection, shard: shard)
-    let job = scrubber.state.change { state -> ScrubJob? in
+    let started = scrubber.state.change { state -> (CatalogScrub, ScrubProgress)? in
       let record = CatalogScrub(
         number: (state.jobs.keys.max() ?? 0) + 1, collection: collection, shard: shard,
         rate: rate, state: .running, startedAt: MonotonicTime.wallClockNanoseconds, endedAt: nil)
       state.add(record, candidates, now: .now)
-      return state.jobs[record.number]
+      return state.jobs[record.number].map { (record, ScrubProgress($0, in: state, now: .now)) }
     }
-    guard let job else { return nil }
-    scrubber.record(job.record)
-    return ScrubProgress(job, now: .now)
+    guard let (record, progress) = started else { return nil }
+    scrubber.record(record)
+    return progress
   }
 
   package func scrub(_ number: Int) -> ScrubProgress? {
@@ -79,7 +76,7 @@ extension IngestService {
     guard let scrubber = scrubber.withLock({ $0 }) else { return [] }
     return scrubber.state.withLock { state in
       state.jobs.values.sorted { $0.record.number < $1.record.number }
-        .map { ScrubProgress($0, now: .now) }
+        .map { ScrubProgress($0, in: state, now: .now) }
     }
   }
 

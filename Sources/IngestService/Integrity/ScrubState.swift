@@ -23,10 +23,36 @@ struct ScrubJob: Sendable {
   /// The shards that are still to be read.
   var rest: [ScrubTarget]
   var totalByteCount: Int
-  var checkedByteCount = 0
+  private(set) var checkedByteCount = 0
   var damagedRowCount = 0
   var damagedShardCount = 0
-  let began: MonotonicTime
+  /// When it was its turn in this process, and how much had been checked before; nil while it waits.
+  private var turn: (began: MonotonicTime, checkedByteCount: Int)?
+
+  /// - Parameter began: nil for one that has to wait.
+  init(
+    record: CatalogScrub, rest: [ScrubTarget], totalByteCount: Int, checkedByteCount: Int,
+    began: MonotonicTime?
+  ) {
+    (self.record, self.rest) = (record, rest)
+    (self.totalByteCount, self.checkedByteCount) = (totalByteCount, checkedByteCount)
+    turn = began.map { ($0, checkedByteCount) }
+  }
+
+  mutating func didRead(byteCount: Int, at now: MonotonicTime) {
+    turn = turn ?? (now, checkedByteCount)
+    checkedByteCount += byteCount
+  }
+
+  /// As fast as until now, and not faster than the rate; nil before anything was read.
+  func remainingSeconds(at now: MonotonicTime) -> Double? {
+    guard record.state == .running, let turn else { return nil }
+    let checked = checkedByteCount - turn.checkedByteCount
+    guard checked > 0 else { return nil }
+    let rest = Double(max(0, totalByteCount - checkedByteCount))
+    let seconds = turn.began.duration(to: now).seconds
+    return max(seconds * rest / Double(checked), record.rate.map { rest / Double($0) } ?? 0)
+  }
 }
 
 struct ScrubState {
@@ -94,13 +120,21 @@ struct ScrubState {
     let total = candidates.reduce(0) { $0 + $1.byteCount }
     jobs[record.number] = ScrubJob(
       record: record, rest: rest.map(\.target), totalByteCount: total,
-      checkedByteCount: total - rest.reduce(0) { $0 + $1.byteCount }, began: now)
+      checkedByteCount: total - rest.reduce(0) { $0 + $1.byteCount },
+      began: jobs.values.contains { $0.record.state == .running } ? nil : now)
     // What ended long ago is in the catalog.
     let ended = jobs.values.filter { $0.record.state != .running }.map(\.record.number).sorted()
     for number in ended.dropLast(Self.endedJobCountMax) { jobs[number] = nil }
   }
 
   private static let endedJobCountMax = 100
+
+  /// The scrub that has to end before this one goes on; nil when it is its turn, or it has ended.
+  func turn(before number: Int) -> Int? {
+    guard jobs[number]?.record.state == .running else { return nil }
+    let running = jobs.values.filter { $0.record.state == .running }.map(\.record.number)
+    return running.min().flatMap { $0 < number ? $0 : nil }
+  }
 
   /// A job that is to read everything has only the catalog left.
   var isStoreRead: Bool {

@@ -200,7 +200,7 @@ final class ScrubPace: Sendable {
     let rate = state.withLock { state in
       // A job that was stopped stays as it was, though the shard is read to its end.
       if let job = work.job, state.jobs[job]?.record.state == .running {
-        state.jobs[job]?.checkedByteCount += byteCount
+        state.jobs[job]?.didRead(byteCount: byteCount, at: .now)
       }
       return state.rate(of: work)
     }

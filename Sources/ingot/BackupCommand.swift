@@ -59,13 +59,13 @@ struct BackupCommand: ParsableCommand {
     let summary: BackupSummary
     do throws(BackupProblem) { summary = try backup.run() } catch {
       bar.end()
-      printToStandardError("ingot backup: \(error)")
+      StandardError.write(line: "ingot backup: \(error)")
       throw error.exitCode
     }
     bar.end()
-    for problem in summary.problems { printToStandardError("ingot backup: \(problem)") }
+    for problem in summary.problems { StandardError.write(line: "ingot backup: \(problem)") }
     let report = BackupReport(summary, seconds: began.duration(to: .now).seconds)
-    print(json ? try report.json : report.text, terminator: "")
+    try StandardOutput.write(json ? report.json : report.text)
     if !summary.isWhole { throw ExitCode.damage }
   }
 }

@@ -17,11 +17,17 @@ struct Ingot: ParsableCommand {
 
   /// Runs a command; its failure is one line on standard error and its exit code.
   static func main() {
+    StandardStreams.fillMissing()
     do {
-      var command = try parseAsRoot()
-      try command.run()
+      do {
+        var command = try parseAsRoot()
+        try command.run()
+      } catch let error where exitCode(for: error).isSuccess {
+        // Help, or the version, was asked for.
+        try StandardOutput.write(fullMessage(for: error) + "\n")
+      }
     } catch let failure as Failure {
-      FileHandle.standardError.write(Data("ingot: \(failure)\n".utf8))
+      StandardError.write(line: "ingot: \(failure)")
       Foundation.exit(failure.code.rawValue)
     } catch {
       exit(withError: error)

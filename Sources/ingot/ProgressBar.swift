@@ -6,7 +6,7 @@ import SystemIO
 /// A bar on a terminal; elsewhere, when it was asked for, a plain line now and then.
 final class ProgressBar {
   private let command: String
-  private let isTerminal = isatty(STDERR_FILENO) == 1
+  private let isTerminal = StandardError.isTerminal
   private let isAsked: Bool
   private let began = MonotonicTime.now
   private var shownAt = MonotonicTime.now
@@ -41,9 +41,9 @@ final class ProgressBar {
       let filled = Int(fraction * Double(Self.width))
       let bar =
         String(repeating: "#", count: filled) + String(repeating: ".", count: Self.width - filled)
-      FileHandle.standardError.write(Data("\r[\(bar)] \(numbers)\u{1B}[K".utf8))
+      StandardError.write("\r[\(bar)] \(numbers)\u{1B}[K")
     } else {
-      printToStandardError("\(command): \(numbers)")
+      StandardError.write(line: "\(command): \(numbers)")
     }
   }
 
@@ -57,15 +57,15 @@ final class ProgressBar {
     shownAt = now
     isShown = true
     if isTerminal {
-      FileHandle.standardError.write(Data("\r\(count) \(what)\u{1B}[K".utf8))
+      StandardError.write("\r\(count) \(what)\u{1B}[K")
     } else {
-      printToStandardError("\(command): \(count) \(what)")
+      StandardError.write(line: "\(command): \(count) \(what)")
     }
   }
 
   /// Clears the bar, so that what is printed next stands alone.
   func end() {
     guard isTerminal, isShown else { return }
-    FileHandle.standardError.write(Data("\r\u{1B}[K".utf8))
+    StandardError.write("\r\u{1B}[K")
   }
 }

@@ -41,7 +41,8 @@ struct RebuildCommand: ParsableCommand {
       throw error.exit(printing: "ingot rebuild: ")
     }
     let seconds = began.duration(to: .now).seconds
-    print(json ? try Self.json(report, seconds: seconds) : Self.text(report, seconds: seconds))
+    try StandardOutput.write(
+      (json ? Self.json(report, seconds: seconds) : Self.text(report, seconds: seconds)) + "\n")
     if !report.failures.isEmpty { throw ExitCode.damage }
   }
 

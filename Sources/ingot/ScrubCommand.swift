@@ -51,7 +51,7 @@ struct ScrubCommand: ParsableCommand {
   func run() throws {
     let address = try ServerAddress(option: url)
     let client = ServerClient(address, policy: RetryPolicy(patience: Self.patience)) {
-      printToStandardError("ingot scrub: \($0)")
+      StandardError.write(line: "ingot scrub: \($0)")
     }
     // Before the scrub is started, so that Ctrl-C never leaves one behind.
     let signals = StopSignals()
@@ -85,7 +85,7 @@ struct ScrubCommand: ParsableCommand {
     let path = "/v1/scrubs/\(started.number)"
     var report = started
     if let number = report.waitsFor {
-      printToStandardError("ingot scrub: scrub \(report.number) waits for scrub \(number)")
+      StandardError.write(line: "ingot scrub: scrub \(report.number) waits for scrub \(number)")
     }
     while ["waiting", "running"].contains(report.state) {
       if signals.wait(for: Self.interval) != nil {
@@ -101,12 +101,12 @@ struct ScrubCommand: ParsableCommand {
   private func show(_ outcome: Outcome) throws {
     switch outcome {
     case .detached(let report):
-      print(json ? try report.json : report.beginning, terminator: "")
+      try StandardOutput.write(json ? report.json : report.beginning)
     case .interrupted(let report):
-      print(json ? try report.json : report.text, terminator: "")
+      try StandardOutput.write(json ? report.json : report.text)
       throw ExitCode.interrupted
     case .ended(let report):
-      print(json ? try report.json : report.text, terminator: "")
+      try StandardOutput.write(json ? report.json : report.text)
       if report.hasDamage { throw ExitCode.damage }
       if report.state != "done" { throw ExitCode.couldNotRun }
     }

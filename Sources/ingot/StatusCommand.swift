@@ -39,11 +39,11 @@ struct StatusCommand: ParsableCommand {
       do throws(ClientError) {
         status = try Self.status(of: ServerClient(address, policy: .once))
       } catch {
-        printToStandardError("ingot status: \(address.url): \(error)")
+        StandardError.write(line: "ingot status: \(address.url): \(error)")
         throw ExitCode.couldNotRun
       }
     }
-    print(json ? try status.json : status.text, terminator: "")
+    try StandardOutput.write(json ? status.json : status.text)
   }
 }
 
@@ -66,7 +66,7 @@ extension StatusCommand {
         })
     } catch {
       let code = error.exit(printing: "ingot status: ")
-      if case .inUse = error { printToStandardError("ask its server: ingot status --url URL") }
+      if case .inUse = error { StandardError.write(line: "ask its server: ingot status --url URL") }
       throw code
     }
   }

@@ -38,7 +38,7 @@ struct VerifyCommand: ParsableCommand {
     }
     bar.end()
     let report = VerifyReport(verification, seconds: began.duration(to: .now).seconds)
-    print(json ? try report.json : report.text, terminator: "")
+    try StandardOutput.write(json ? report.json : report.text)
     if !verification.isClean { throw ExitCode.damage }
   }
 }
@@ -46,14 +46,10 @@ struct VerifyCommand: ParsableCommand {
 extension StoreProblem {
   /// Says on standard error why a command could not run.
   func exit(printing prefix: String) -> ExitCode {
-    printToStandardError("\(prefix)\(self)")
+    StandardError.write(line: "\(prefix)\(self)")
     if case .inUse = self { return .storeInUse }
     return .couldNotRun
   }
-}
-
-func printToStandardError(_ line: String) {
-  FileHandle.standardError.write(Data((line + "\n").utf8))
 }
 
 /// How a verification reads, for people and for programs.

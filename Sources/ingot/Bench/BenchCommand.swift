@@ -88,7 +88,7 @@ struct BenchCommand: ParsableCommand {
     do throws(BenchError) { report = try measure(settings) } catch {
       throw Failure(error.description, code: .couldNotRun)
     }
-    print(json ? try report.json() : report.text)
+    try StandardOutput.write((json ? report.json() : report.text) + "\n")
     if !report.isComplete { throw ExitCode.failure }
   }
 

@@ -78,7 +78,7 @@ final class FloorServer: Sendable {
       try unsafe file.store(body)
       return true
     } catch {
-      FileHandle.standardError.write(Data("ingot floor-server: \(error)\n".utf8))
+      StandardError.write(line: "ingot floor-server: \(error)")
       return false
     }
   }

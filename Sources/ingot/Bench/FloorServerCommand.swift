@@ -18,7 +18,9 @@ struct FloorServerCommand: ParsableCommand {
       let server = try FloorServer(folder: folder)
       endWithStandardInput()
       let line = "\(FloorProtocol.readyPrefix)127.0.0.1:\(server.port)\n"
-      FileHandle.standardOutput.write(Data(line.utf8))
+      do throws(Failure) { try StandardOutput.write(line) } catch {
+        throw BenchError(error.description)
+      }
       server.run()
     } catch {
       throw Failure(error.description, code: .couldNotRun)

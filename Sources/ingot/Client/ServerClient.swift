@@ -36,7 +36,7 @@ final class ServerClient {
 
   init(
     _ address: ServerAddress, policy: RetryPolicy,
-    note: @escaping (String) -> Void = printToStandardError
+    note: @escaping (String) -> Void = StandardError.write(line:)
   ) {
     self.address = address
     self.policy = policy

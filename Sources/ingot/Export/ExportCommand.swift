@@ -115,11 +115,11 @@ struct ExportCommand: ParsableCommand {
   private func show(_ report: ExportReport, isStandardOutputTaken: Bool) throws {
     let text = json ? try report.json : report.text
     if isStandardOutputTaken {
-      FileHandle.standardError.write(Data(text.utf8))
+      StandardError.write(text)
     } else {
-      print(text, terminator: "")
+      try StandardOutput.write(text)
     }
-    for warning in report.warnings { printToStandardError("ingot export: \(warning)") }
+    for warning in report.warnings { StandardError.write(line: "ingot export: \(warning)") }
     if report.isIncomplete { throw ExitCode.damage }
   }
 }

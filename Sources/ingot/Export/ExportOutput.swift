@@ -86,23 +86,6 @@ final class ExportOutput {
   }
 }
 
-/// File descriptor 1, without a buffer.
-private enum StandardOutput {
-  @safe
-  static func write(_ bytes: UnsafeRawBufferPointer) throws(DiskError) {
-    var done = 0
-    while done < bytes.count {
-      let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[done...])
-      let count = unsafe Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
-      if count > 0 {
-        done += count
-      } else if errno != EINTR {
-        throw .last("write", "standard output")
-      }
-    }
-  }
-}
-
 extension Failure {
   /// Why a file could not be written, and what helps.
   init(writing path: String, _ error: DiskError) {

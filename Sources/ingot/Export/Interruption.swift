@@ -25,7 +25,7 @@ final class Interruption: Sendable {
       Thread.sleep(forTimeInterval: Self.grace)
       state.withLock { state in
         for path in state.partialPaths { try? FileManager.default.removeItem(atPath: path) }
-        printToStandardError("ingot: \(Self.text(signal))")
+        StandardError.write(line: "ingot: \(Self.text(signal))")
         _exit(ExitCode.interrupted.rawValue)
       }
     }

@@ -25,7 +25,7 @@ final class ServerExport {
     _ bar: ProgressBar
   ) {
     client = ServerClient(address, policy: RetryPolicy(patience: Self.patience)) {
-      printToStandardError("ingot export: \($0)")
+      StandardError.write(line: "ingot export: \($0)")
     }
     path = "/v1/collections/\(PercentCoding.encode(collection))/export?format="
     self.interruption = interruption
@@ -125,7 +125,7 @@ final class ServerExport {
         guard case .lost = error, number < Self.tryCountMax, output.canRestart else {
           throw Failure("\(error)", code: .couldNotRun)
         }
-        printToStandardError("ingot export: \(error); asking again")
+        StandardError.write(line: "ingot export: \(error); asking again")
         Thread.sleep(forTimeInterval: delay)
         delay *= 2
       }

@@ -110,7 +110,7 @@ struct ImportCommand: ParsableCommand {
         ServerTarget(
           ServerClient(address, policy: policy) { note in
             // A progress bar may stand in the line.
-            printToStandardError((isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : "") + note)
+            StandardError.write(line: (StandardError.isTerminal ? "\r\u{1B}[K" : "") + note)
           })
       }
     let existing = try target.shape(of: collection)
@@ -126,7 +126,7 @@ struct ImportCommand: ParsableCommand {
     if !dryRun {
       try store(plan, in: target, batchRowCount: batchRowCount, began, &report)
     }
-    print(json ? try report.json : report.text, terminator: "")
+    try StandardOutput.write(json ? report.json : report.text)
   }
 
   private func store(
@@ -135,16 +135,20 @@ struct ImportCommand: ParsableCommand {
   ) throws(Failure) {
     let bar = ProgressBar("ingot import", isAsked: progress)
     var listed: [SkippedRow] = []
+    var unwritten: Failure?
     var importer = Importer(
       plan, into: target, collection: collection, batchRowCount: batchRowCount, label: label,
       skipsNonFinite: skipNonFinite, progress: bar
     ) { row in
       if listed.count < ImportReport.listedCountMax { listed.append(row) }
-      if !json { print("left out: \(row.source), row \(row.row), id \(row.id): not finite") }
+      guard !json, unwritten == nil else { return }
+      let line = "left out: \(row.source), row \(row.row), id \(row.id): not finite\n"
+      do throws(Failure) { try StandardOutput.write(line) } catch { unwritten = error }
     }
     defer { bar.end() }
     try importer.run()
     report.add(importer, seconds: began.duration(to: .now).seconds)
     report.skipped = listed
+    if let unwritten { throw unwritten }
   }
 }

@@ -79,7 +79,7 @@ struct ReconcileCommand: ParsableCommand {
 
   func run() throws {
     let report = try Reconciliation(self).run()
-    print(json ? try report.json : report.text, terminator: "")
+    try StandardOutput.write(json ? report.json : report.text)
     if !report.isComplete { throw ExitCode.damage }
   }
 

@@ -145,7 +145,7 @@ struct SalvageCommand: ParsableCommand {
     // A limit on the size of files is an error that is told, not the end of the process.
     _ = signal(SIGXFSZ, SIG_IGN)
     let report = try SalvageRun(self).run()
-    print(json ? try report.json : report.text, terminator: "")
+    try StandardOutput.write(json ? report.json : report.text)
     if intoStore == nil, out == nil, report.counts.lostRowCount > 0 { throw ExitCode.damage }
   }
 }

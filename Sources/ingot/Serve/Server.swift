@@ -35,8 +35,11 @@ struct Server {
     }
     let address = ListenAddress.text(
       host: settings.address.host, port: server.boundPort ?? settings.address.port)
-    let line = "ingot: serving \(settings.store) on http://\(address)\n"
-    FileHandle.standardOutput.write(Data(line.utf8))
+    do throws(Failure) {
+      try StandardOutput.write("ingot: serving \(settings.store) on http://\(address)\n")
+    } catch {
+      logger.warning("\(error)")
+    }
     logger.info("ready", metadata: ["store": "\(settings.store)", "address": "\(address)"])
 
     let signal = signals.wait()

@@ -1,42 +1,21 @@
-// A file that gets its name only when it is complete: never a part of it under the name that was asked for.
+// Lists and arrays that get their names only when they are complete: SystemIO/PartialFile.swift, with a buffer.
 
-internal import Glibc
 package import SystemIO
 
-/// Written under a temporary name in the same directory, then synced and renamed; removed when it is not finished.
+/// Written from its start to its end; removed when it is not published.
 package final class NewFile {
-  package let path: String
-  private let temporaryPath: String
-  private let directory: String
-  private let file: any DiskFile
-  private let disk: any Disk
+  private let file: PartialFile
   private var pending: [UInt8] = []
-  private var end = 0
-  private var isPublished = false
 
   private static let pendingByteCountMax = 256 << 10
 
-  /// - Throws: `EEXIST` when the name is taken and not to be replaced.
-  package init(
-    _ path: String, replaces: Bool, disk: any Disk = RealDisk()
-  ) throws(DiskError) {
-    switch try disk.kind(of: path) {
-    case nil: break
-    case .file where replaces: break
-    case .file: throw .alreadyThere("create", path)
-    case .directory: throw DiskError(operation: "create", path: path, code: EISDIR)
-    case .other: throw .alreadyThere("create (a regular file is expected)", path)
-    }
-    let slash = path.lastIndex(of: "/")
-    directory = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    let name = slash.map { path[path.index(after: $0)...] } ?? path[...]
-    temporaryPath = "\(directory)/.\(name).ingot-\(getpid())"
-    file = try disk.createFile(temporaryPath)
-    self.path = path
-    self.disk = disk
-  }
+  package var path: String { file.path }
+  package var partialPath: String { file.partialPath }
 
-  deinit { if !isPublished { try? disk.removeFile(temporaryPath) } }
+  /// - Throws: `EEXIST` when the name is taken and not to be replaced.
+  package init(_ path: String, replaces: Bool) throws(DiskError) {
+    file = try PartialFile(path, replaces: replaces)
+  }
 
   /// Adds small pieces, collected into larger ones.
   package func append(_ bytes: some Sequence<UInt8>) throws(DiskError) {
@@ -54,30 +33,29 @@ package final class NewFile {
   /// Adds a large piece.
   package func append(rows: UnsafeRawBufferPointer) throws(DiskError) {
     try flush()
-    try unsafe file.write(rows, at: end)
-    file.startWriteback(offset: end, byteCount: rows.count)
-    end += rows.count
+    try file.write(rows)
   }
 
   /// Writes over what was added, as a header whose numbers are known last.
   package func overwrite(_ bytes: [UInt8], at offset: Int) throws(DiskError) {
     try flush()
-    try file.write(bytes, at: offset)
+    try file.overwrite(bytes, at: offset)
   }
 
   /// Makes the content durable, then gives the file its name, durably.
   package func publish() throws(DiskError) {
     try flush()
     try file.sync()
-    try disk.rename(temporaryPath, to: path)
-    isPublished = true
-    try disk.syncDirectory(directory)
+    try file.takeName()
   }
 
   private func flush() throws(DiskError) {
     guard !pending.isEmpty else { return }
-    try file.write(pending, at: end)
-    end += pending.count
+    var failure: DiskError?
+    unsafe pending.withUnsafeBytes { bytes in
+      do throws(DiskError) { try file.write(bytes) } catch { failure = error }
+    }
+    if let failure { throw failure }
     pending.removeAll(keepingCapacity: true)
   }
 }

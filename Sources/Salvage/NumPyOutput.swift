@@ -6,14 +6,14 @@ package import SystemIO
 /// Rows of one shape, written one behind the other; the header is written last, when their count is known.
 package final class NumPyOutput {
   package private(set) var rowCount = 0
-  private let file: NewFile
+  package let file: NewFile
   private let dimension: Int
   private let dtype: Dtype
 
   package init(
-    _ path: String, dimension: Int, dtype: Dtype, replaces: Bool, disk: any Disk = RealDisk()
+    _ path: String, dimension: Int, dtype: Dtype, replaces: Bool
   ) throws(DiskError) {
-    file = try NewFile(path, replaces: replaces, disk: disk)
+    file = try NewFile(path, replaces: replaces)
     self.dimension = dimension
     self.dtype = dtype
     try file.append(NumPyHeader.canonical(rowCount: 0, dimension: dimension, dtype: dtype))

@@ -1,4 +1,4 @@
-// A file that has its name only once it is complete. Written by `ingot export`.
+// A file that has its name only once it is complete. Written by `ingot export`, and by way of Salvage/NewFile.swift.
 
 internal import CLinux
 internal import Glibc
@@ -10,6 +10,7 @@ package final class PartialFile {
   /// The name that it gets.
   package let path: String
   package private(set) var byteCount = 0
+  private let replaces: Bool
   private let file: RealFile
   private var isNamed = false
   private var startedByteCount = 0
@@ -21,15 +22,29 @@ package final class PartialFile {
 
   package var partialPath: String { Self.partialPath(of: path) }
 
-  /// - Throws: `EWOULDBLOCK` when another process is writing it.
-  package init(_ path: String) throws(DiskError) {
+  /// - Parameter replaces: Takes the place of a file that has the name.
+  /// - Throws: `EEXIST` when something has the name; `EWOULDBLOCK` when another process is writing it.
+  package init(_ path: String, replaces: Bool) throws(DiskError) {
+    try Self.check(path, replaces: replaces)
     self.path = path
+    self.replaces = replaces
     file = try Self.openLocked(Self.partialPath(of: path))
     try file.truncate(toByteCount: 0)
   }
 
   deinit {
     if !isNamed { try? RealDisk().removeFile(partialPath) }
+  }
+
+  /// Before anything is written: what the name stands for may be replaced.
+  private static func check(_ path: String, replaces: Bool) throws(DiskError) {
+    switch try RealDisk().kind(of: path) {
+    case nil: break
+    case .file where replaces: break
+    case .file: throw .alreadyThere("write", path)
+    case .directory, .other:
+      throw DiskError(operation: "replace (a regular file is expected)", path: path, code: EINVAL)
+    }
   }
 
   /// Who has the lock is the only one that gives the file its name.
@@ -73,6 +88,11 @@ package final class PartialFile {
     }
   }
 
+  /// Writes over what was added, as a header whose numbers are known last.
+  package func overwrite(_ bytes: [UInt8], at offset: Int) throws(DiskError) {
+    try file.write(bytes, at: offset)
+  }
+
   /// Forgets what was written.
   package func restart() throws(DiskError) {
     try file.truncate(toByteCount: 0)
@@ -85,13 +105,19 @@ package final class PartialFile {
     try file.sync()
   }
 
-  /// Gives the file its name. Durable after a sync of the directory.
+  /// Gives the file its name, durably.
   ///
-  /// - Parameter replaces: Takes the place of a file that has the name.
   /// - Throws: `EEXIST` when something has the name.
-  package func takeName(replaces: Bool) throws(DiskError) {
+  package func takeName() throws(DiskError) {
     try RealDisk().name(partialPath, path, replaces: replaces)
     isNamed = true
+    try RealDisk().syncDirectory(Self.directory(of: path))
+  }
+
+  /// Where a name is.
+  package static func directory(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 }
 

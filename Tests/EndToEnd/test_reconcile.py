@@ -1,14 +1,17 @@
 # Promise: `ingot reconcile` says exactly which ids of the user's database the store lacks, and which it has too many.
 import json
 import os
+import signal
 import sqlite3
+import subprocess
+import time
 
 import pytest
 
 from client import Client, rows_of, shard_file
-from server_process import command
+from server_process import BINARY, clean_environment, command
 
-OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, USAGE = 0, 1, 2, 3, 4, 64
+OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 64, 130
 QUERY = "select path from images where embedding_index is not null"
 MAP = "select path, embedding_index from images"
 BATCH_ROWS = 10
@@ -203,6 +206,31 @@ def test_store_or_server_that_cannot_be_used_is_named(tmp_path, filled, database
     assert not (tmp_path / "nothing").exists()
     unknown = reconcile("--store", filled.store, "--collection", "other", *asked)
     assert unknown.returncode == COULD_NOT_RUN and "other" in unknown.stderr
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_interrupted_comparison_leaves_no_part_of_a_list(tmp_path, filled, database, name):
+    """Of a query without an end; then the lists are written anew."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    arguments = ["reconcile", "--url", filled.url, "--database", database(("a0", 0)), "--missing-to",
+                 folder / "missing", "--extra-to", folder / "extra", "--query"]
+    endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
+    process = subprocess.Popen(
+        [BINARY, *map(str, arguments), endless], env=clean_environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while len(os.listdir(folder)) < 2:
+        assert process.poll() is None and time.monotonic() < deadline
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=30)
+
+    if name == "SIGKILL":
+        assert process.returncode == -signal.SIGKILL and len(os.listdir(folder)) == 2
+    else:
+        assert process.returncode == INTERRUPTED and f"stopped by {name}" in errors
+        assert os.listdir(folder) == []
+    assert command(*arguments, QUERY).returncode == OK
+    assert sorted(os.listdir(folder)) == ["extra", "missing"] and len(lines(folder / "extra")) == 39
 
 
 def test_database_is_never_written_over(filled, database):

@@ -16,7 +16,7 @@ from client import Client, load, rows_in_file, rows_of, same_bits, shard_files, 
 from incident import Incident, header, path_of
 from server_process import BINARY, clean_environment, command, started, verify
 
-OK, LOST, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE = 0, 1, 2, 3, 4, 5, 64
+OK, LOST, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 64, 130
 ORDERED = "select path, embedding_index from images order by embedding_index"
 MIB = 1 << 20
 
@@ -443,6 +443,36 @@ def test_no_part_of_a_file_is_left_when_the_disk_takes_no_more(tmp_path):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, MIB)))
     assert found.returncode == COULD_NOT_RUN and "pwrite" in found.stderr
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_interrupted_salvage_leaves_no_part_of_a_file(tmp_path, incident, name):
+    """Of a sparse file of 8 GiB, so that there is time to stop it; then the files are written anew."""
+    folder, slow = tmp_path / "out", tmp_path / "slow.npy"
+    folder.mkdir()
+    with open(slow, "wb") as file:
+        file.write(header(4 << 20, 512))
+        file.truncate(128 + (4 << 20) * 2048)
+    outputs = ["--out", folder / "good.npy", "--lost", folder / "lost", "--kept", folder / "kept"]
+    ids = ["--database", incident.database, "--query", ORDERED]
+    process = subprocess.Popen(
+        [BINARY, "salvage", *map(str, [slow, "--keep-zeros", *ids, *outputs])], env=clean_environment(),
+        stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while len(os.listdir(folder)) < 3:
+        assert process.poll() is None and time.monotonic() < deadline
+    process.send_signal(getattr(signal, name))
+    _, errors = process.communicate(timeout=30)
+
+    if name == "SIGKILL":
+        assert process.returncode == -signal.SIGKILL and len(os.listdir(folder)) == 3
+    else:
+        assert process.returncode == INTERRUPTED and f"stopped by {name}" in errors
+        assert os.listdir(folder) == []
+    report_of(incident.file, *ids, *outputs)
+    assert sorted(os.listdir(folder)) == ["good.npy", "kept", "lost"]
+    assert same_bits(np.load(folder / "good.npy"), incident.truth)
+    assert lines(folder / "lost") == incident.lost_ids
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

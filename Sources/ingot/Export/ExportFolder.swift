@@ -93,6 +93,6 @@ final class ExportFolder {
     }
     isNamed = true
     interruption.end(partialPath)
-    try disk.syncDirectory(ExportOutput.directory(of: path))
+    try disk.syncDirectory(PartialFile.directory(of: path))
   }
 }

@@ -8,7 +8,6 @@ import SystemIO
 final class ExportOutput {
   /// Nil for standard output.
   private let file: PartialFile?
-  private let replaces: Bool
   private let interruption: Interruption
   private(set) var byteCount = 0
 
@@ -16,15 +15,13 @@ final class ExportOutput {
   ///   - path: nil for standard output.
   ///   - replaces: A file that is there is replaced at the end.
   init(_ path: String?, replaces: Bool, _ interruption: Interruption) throws(Failure) {
-    self.replaces = replaces
     self.interruption = interruption
     guard let path else {
       file = nil
       return
     }
     do throws(DiskError) {
-      try Self.check(path, replaces: replaces)
-      file = try PartialFile(path)
+      file = try PartialFile(path, replaces: replaces)
     } catch {
       throw Failure(writing: path, error)
     }
@@ -32,17 +29,6 @@ final class ExportOutput {
   }
 
   deinit { if let file { interruption.end(file.partialPath) } }
-
-  /// Before anything is written: what the name stands for may be replaced.
-  static func check(_ path: String, replaces: Bool) throws(DiskError) {
-    switch try RealDisk().kind(of: path) {
-    case nil: break
-    case .file where replaces: break
-    case .file: throw .alreadyThere("write", path)
-    case .directory, .other:
-      throw DiskError(operation: "replace (a regular file is expected)", path: path, code: EINVAL)
-    }
-  }
 
   var path: String? { file?.path }
 
@@ -75,14 +61,8 @@ final class ExportOutput {
 
   func takeName() throws(DiskError) {
     guard let file else { return }
-    try file.takeName(replaces: replaces)
+    try file.takeName()
     interruption.end(file.partialPath)
-    try RealDisk().syncDirectory(Self.directory(of: file.path))
-  }
-
-  static func directory(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 }
 

@@ -25,7 +25,8 @@ struct ReconcileCommand: ParsableCommand {
       with the number of ids.
 
       EXIT CODES: 0 nothing is missing, quarantined or out of place; 1 something is; 2 a file, the store or the server cannot \
-      be used; 3 the store is in use; 4 the database or the query cannot be used as asked; 64 a setting is wrong.
+      be used; 3 the store is in use; 4 the database or the query cannot be used as asked; 64 a setting is wrong; 130 it was \
+      stopped by SIGINT or SIGTERM, and no list was written.
 
       EXAMPLES:
         ingot reconcile --store ./ingot-data --collection clip --database images.db \\

@@ -11,6 +11,7 @@ import SystemIO
 struct Reconciliation {
   private let command: ReconcileCommand
   private let bar: ProgressBar
+  private let interruption = Interruption()
 
   /// Ids that are looked up together.
   private static let lookupCount = 8192
@@ -29,13 +30,14 @@ struct Reconciliation {
       for (query, columnCount) in [(command.query, 1), (command.map, 2)] {
         if let query { try database.check(query, columnCounts: columnCount...columnCount) }
       }
-      let lists = try ReconcileLists(command)
+      let lists = try ReconcileLists(command, interruption)
       let side = try command.side()
       defer { side.close() }
       if let query = command.query {
         try compareIDs(database, query, with: side, lists, &report)
       }
       if let map = command.map { try comparePositions(database, map, with: side, &report) }
+      try interruption.check()
       try lists.publish()
     } catch let error as UserDatabaseError {
       throw Failure(error)
@@ -71,6 +73,7 @@ struct Reconciliation {
     try side.forEachID { id in
       report.storeCount += 1
       if report.storeCount % Self.lookupCount == 0 {
+        try interruption.check()
         bar.show(count: report.storeCount, "ids of the store")
       }
       guard unsafe !id.withUnsafeBytes({ known.contains($0) }) else { return }
@@ -107,6 +110,7 @@ struct Reconciliation {
     var number = 0
     func takeAll() throws {
       guard ids.count > 0 else { return }
+      try interruption.check()
       try take(Piece(ids: ids.finishWithRepetitions(), positions: positions))
       ids = IDList.Builder(expecting: Self.lookupCount)
       positions.removeAll(keepingCapacity: true)
@@ -133,18 +137,20 @@ final class ReconcileLists {
   let missing: NewFile?
   let extra: NewFile?
   let quarantined: NewFile?
+  private let interruption: Interruption
 
-  init(_ command: ReconcileCommand) throws {
+  init(_ command: ReconcileCommand, _ interruption: Interruption) throws {
+    self.interruption = interruption
     for path in [command.missingTo, command.extraTo, command.quarantinedTo].compactMap(\.self)
     where path.followingLinks == command.database.followingLinks {
       throw Failure("\(path) is read here and would be written over", code: .inputUnusable)
     }
-    missing = try command.missingTo.map { try NewFile($0, replaces: true) }
-    extra = try command.extraTo.map { try NewFile($0, replaces: true) }
-    quarantined = try command.quarantinedTo.map { try NewFile($0, replaces: true) }
+    missing = try command.missingTo.map { try NewFile($0, replaces: true, interruption) }
+    extra = try command.extraTo.map { try NewFile($0, replaces: true, interruption) }
+    quarantined = try command.quarantinedTo.map { try NewFile($0, replaces: true, interruption) }
   }
 
   func publish() throws(DiskError) {
-    for file in [missing, extra, quarantined] { try file?.publish() }
+    for file in [missing, extra, quarantined] { try file?.publish(interruption) }
   }
 }

@@ -33,7 +33,8 @@ struct SalvageCommand: ParsableCommand {
 
       EXIT CODES: 0 done; 1 rows are lost (only without --into-store and --out); 2 a file or the disk cannot be used; \
       3 the store is in use; 4 the file, the ids or the query cannot be used as asked; 5 ids are there already; 64 a \
-      setting is wrong.
+      setting is wrong; 130 it was stopped by SIGINT or SIGTERM: files have no parts left, and the store has what was \
+      acknowledged.
 
       EXAMPLES:
         ingot salvage embeddings.npy
@@ -142,8 +143,6 @@ struct SalvageCommand: ParsableCommand {
   }
 
   func run() throws {
-    // A limit on the size of files is an error that is told, not the end of the process.
-    _ = signal(SIGXFSZ, SIG_IGN)
     let report = try SalvageRun(self).run()
     try StandardOutput.write(json ? report.json : report.text)
     if intoStore == nil, out == nil, report.counts.lostRowCount > 0 { throw ExitCode.damage }

@@ -8,10 +8,14 @@ import SystemIO
 final class SalvageLists {
   private let lost: NewFile?
   private let kept: NewFile?
+  private let interruption: Interruption
 
-  init(lost: String?, kept: String?) throws(DiskError) {
-    self.lost = if let lost { try NewFile(lost, replaces: true) } else { nil }
-    self.kept = if let kept { try NewFile(kept, replaces: true) } else { nil }
+  init(lost: String?, kept: String?, _ interruption: Interruption) throws(DiskError) {
+    self.interruption = interruption
+    self.lost =
+      if let lost { try NewFile(lost, replaces: true, interruption) } else { nil }
+    self.kept =
+      if let kept { try NewFile(kept, replaces: true, interruption) } else { nil }
   }
 
   func lose(_ id: ArraySlice<UInt8>) throws(DiskError) { try lost?.append(line: id) }
@@ -22,7 +26,7 @@ final class SalvageLists {
   }
 
   func publish() throws(DiskError) {
-    try lost?.publish()
-    try kept?.publish()
+    try lost?.publish(interruption)
+    try kept?.publish(interruption)
   }
 }

@@ -9,6 +9,7 @@ import SystemIO
 struct SalvageRun {
   private let command: SalvageCommand
   private let bar: ProgressBar
+  private let interruption = Interruption()
 
   /// Pieces on their way at once: one is read while others are written and synced.
   private static let bufferCount = 4
@@ -41,14 +42,15 @@ struct SalvageRun {
     let pool = RowBufferPool(
       bufferCount: Self.bufferCount, byteCount: rowCount * source.layout.rowStride)
     let reader = SalvageReader(source, rowsPerPiece: rowCount, pool: pool)
-    let lists = try SalvageLists(lost: command.lost, kept: command.kept)
-    let target = try command.target(source.layout)
+    let lists = try SalvageLists(lost: command.lost, kept: command.kept, interruption)
+    let target = try command.target(source.layout, interruption)
     defer { target.close() }
     if target.looksFirst {
       _ = try go(through: reader, source, ids: &ids, lists: nil) { try target.look($0) }
       try target.endLook()
     }
     let tally = try go(through: reader, source, ids: &ids, lists: lists) { try target.take($0) }
+    try interruption.check()
     let outcome = try target.finish()
     try lists.publish()
     return SalvageReport(command, source, tally, outcome)
@@ -64,6 +66,7 @@ struct SalvageRun {
     var naming: RowNaming?
     if let names = try ids?.reader() { naming = try RowNaming(names) }
     while let piece = reader.next() {
+      try interruption.check()
       tally.counts.add(piece)
       let rows = try naming?.name(piece, lost: { id throws(DiskError) in try lists?.lose(id) })
       if let ids = rows?.ids { try lists?.keep(ids) }

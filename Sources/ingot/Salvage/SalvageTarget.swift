@@ -41,9 +41,13 @@ final class NoTarget: SalvageTarget {
 final class FileSalvageTarget: SalvageTarget {
   private let path: String
   private let output: NumPyOutput
+  private let interruption: Interruption
 
-  init(_ path: String, layout: SalvageLayout, replaces: Bool) throws {
+  init(
+    _ path: String, layout: SalvageLayout, replaces: Bool, _ interruption: Interruption
+  ) throws {
     self.path = path
+    self.interruption = interruption
     do throws(DiskError) {
       output = try NumPyOutput(
         path, dimension: layout.dimension, dtype: layout.dtype, replaces: replaces)
@@ -51,19 +55,27 @@ final class FileSalvageTarget: SalvageTarget {
       guard error.isAlreadyThere else { throw Failure("\(error)", code: .couldNotRun) }
       throw Failure("\(path) is there already; --force replaces it", code: .conflict)
     }
+    interruption.begin(output.file.partialPath)
   }
 
   func take(_ rows: RecoveredRows) throws { try unsafe output.append(rows.bytes) }
 
   func finish() throws -> SalvageOutcome {
-    if output.rowCount > 0 { try output.publish() }
+    if output.rowCount > 0 {
+      try output.publish()
+      interruption.end(output.file.partialPath)
+    }
     return .written(path: path, rowCount: output.rowCount)
   }
 }
 
 extension SalvageCommand {
-  func target(_ layout: SalvageLayout) throws -> any SalvageTarget {
-    if let out { return try FileSalvageTarget(out, layout: layout, replaces: force) }
+  func target(
+    _ layout: SalvageLayout, _ interruption: Interruption
+  ) throws -> any SalvageTarget {
+    if let out {
+      return try FileSalvageTarget(out, layout: layout, replaces: force, interruption)
+    }
     guard let intoStore else { return NoTarget() }
     return try StoreSalvageTarget(
       root: intoStore, configuration: serviceConfiguration(), collection: collection,

@@ -1,7 +1,9 @@
-// SIGINT and SIGTERM for a command that writes files: it ends, and what is not complete goes away.
+// SIGINT and SIGTERM for a command that writes files: it ends, and what is not complete goes away. Used by `ingot
+// export`, `ingot salvage` and `ingot reconcile`.
 
 import ArgumentParser
 import Foundation
+import Salvage
 import SystemIO
 
 /// Has to be made before any thread is started.
@@ -48,5 +50,20 @@ final class Interruption: Sendable {
   /// It has its name, or is gone.
   func end(_ partialPath: String) {
     state.withLock { state in state.partialPaths.removeAll { $0 == partialPath } }
+  }
+}
+
+extension NewFile {
+  /// One that a signal removes.
+  convenience init(
+    _ path: String, replaces: Bool, _ interruption: Interruption
+  ) throws(DiskError) {
+    try self.init(path, replaces: replaces)
+    interruption.begin(partialPath)
+  }
+
+  func publish(_ interruption: Interruption) throws(DiskError) {
+    try publish()
+    interruption.end(partialPath)
   }
 }

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from client import rows_of, same_bits
 from server_process import command
 
-OK, LEFT_OUT, COULD_NOT_RUN, IN_USE, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
+OK, LEFT_OUT, COULD_NOT_RUN, IN_USE, UNUSABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 64, 130
 COLLECTION = "clip"
 DIMENSION = 24
 

@@ -3,7 +3,8 @@ import pytest
 
 from client import Client
 from exports import (
-    COLLECTION, COULD_NOT_RUN, IN_USE, OK, USAGE, Rows, assert_holds, export, exported)
+    COLLECTION, COULD_NOT_RUN, IN_USE, OK, UNUSABLE, USAGE, Rows, assert_holds, export, exported)
+from server_process import verify
 
 
 def test_file_that_is_there_is_kept_unless_forced(server, tmp_path):
@@ -27,6 +28,22 @@ def test_file_that_is_there_is_kept_unless_forced(server, tmp_path):
         assert found.returncode == COULD_NOT_RUN and "regular file is expected" in found.stderr
     found = export(*place, "--out", tmp_path / "nowhere/rows.npy")
     assert found.returncode == COULD_NOT_RUN and "No such file or directory" in found.stderr
+
+
+def test_nothing_is_written_into_a_store(launch, tmp_path):
+    server = launch()
+    Rows(Client(server.url, COLLECTION)).append(["a", "b"])
+    assert server.terminate() == OK
+    names = sorted(path for path in server.store.rglob("*"))
+    for arguments in (["--out", server.store / "catalog.sqlite", "--format", "npy"],
+                      ["--out", server.store / "collections/rows.npy"],
+                      ["--out", tmp_path / "rows.npy", "--ids", server.store / "store.json"],
+                      ["--out", server.store / "folder", "--layout", "clip-retrieval"],
+                      ["--out", server.store, "--layout", "clip-retrieval"]):
+        found = export("--store", server.store, "--force", *arguments)
+        assert found.returncode == UNUSABLE and f"within the store {server.store.resolve()}" in found.stderr
+    assert sorted(path for path in server.store.rglob("*")) == names
+    assert not list(tmp_path.glob("rows*")) and verify(server.store).returncode == OK
 
 
 def test_what_is_no_store_is_named_and_nothing_is_made(launch, tmp_path):
@@ -55,7 +72,7 @@ def test_what_is_no_store_is_named_and_nothing_is_made(launch, tmp_path):
     ["--store", "s", "--out", "x"], ["--store", "s", "--out", "-"],
     ["--store", "s", "--out", "x.npy", "--format", "csv"],
     ["--store", "s", "--out", "x.npz", "--ids", "y"],
-    ["--store", "s", "--out", "x.npy", "--ids", "x.npy"],
+    ["--store", "s", "--out", "x.npy", "--ids", "x.npy"], ["--store", "s", "--out", "x.npy", "--ids", "./x.npy"],
     ["--store", "s", "--out", "x.npy", "--ids", "-"], ["--store", "s", "--out", "x.npy", "--copy"],
     ["--store", "s", "--out", "x", "--layout", "tar"],
     ["--store", "s", "--out", "x", "--layout", "clip-retrieval", "--format", "npy"],

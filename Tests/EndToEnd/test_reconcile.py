@@ -11,7 +11,7 @@ import pytest
 from client import Client, rows_of, shard_file
 from server_process import BINARY, clean_environment, command
 
-OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 64, 130
+OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 64, 130
 QUERY = "select path from images where embedding_index is not null"
 MAP = "select path, embedding_index from images"
 BATCH_ROWS = 10
@@ -83,7 +83,7 @@ def test_missing_deleted_and_extra_ids_are_listed(tmp_path, filled, database):
     for side in sides(filled):
         report = report_of(
             *side, "--database", path, "--query", QUERY, "--missing-to", missing,
-            "--extra-to", extra, "--quarantined-to", quarantined, code=DIFFERS)
+            "--extra-to", extra, "--quarantined-to", quarantined, "--force", code=DIFFERS)
 
         assert lines(missing) == ["a3"] + [f"a{row}" for row in range(40, 50)]
         assert sorted(lines(extra)) == sorted(["a0", "a1", *odd[1:]])
@@ -122,7 +122,7 @@ def test_quarantined_ids_are_listed(tmp_path, filled, database):
 
     for side in sides(filled):
         report = report_of(
-            *side, "--database", path, "--query", QUERY, "--quarantined-to", quarantined,
+            *side, "--database", path, "--query", QUERY, "--quarantined-to", quarantined, "--force",
             code=DIFFERS)
         assert report["missing"] == 0 and report["quarantined"] == len(lines(quarantined)) > 0
         assert "a12" in lines(quarantined)
@@ -242,15 +242,44 @@ def test_database_is_never_written_over(filled, database):
         assert connection.execute("select count(*) from images").fetchone() == (1,)
 
 
+def test_list_that_is_there_is_replaced_only_when_forced(tmp_path, filled, database):
+    missing = tmp_path / "missing"
+    missing.write_text("mine")
+    arguments = ["--url", filled.url, "--database", database(("b", 0)), "--query", QUERY, "--missing-to", missing]
+    found = reconcile(*arguments)
+    assert found.returncode == CONFLICT and "--force" in found.stderr and missing.read_text() == "mine"
+    assert reconcile(*arguments, "--force").returncode == DIFFERS and lines(missing) == ["b"]
+
+
+@pytest.mark.parametrize("flag", ["--missing-to", "--extra-to", "--quarantined-to"])
+def test_list_is_written_into_no_store_and_no_device(tmp_path, filled, database, flag):
+    """Into another store, too, and by way of a link."""
+    link = tmp_path / "link"
+    link.symlink_to(filled.store / "collections")
+    arguments = ["--url", filled.url, "--database", database(("b", 0)), "--query", QUERY, "--force", flag]
+    before = {path: path.read_bytes() for path in filled.store.rglob("*") if path.suffix == ".json"}
+    for path in (filled.store / "store.json", filled.store / "list", link / "list"):
+        found = reconcile(*arguments, path)
+        assert found.returncode == UNUSABLE and f"within the store {filled.store.resolve()}" in found.stderr
+    assert {path: path.read_bytes() for path in filled.store.rglob("*") if path.suffix == ".json"} == before
+    assert not list(filled.store.rglob("list*"))
+    for path in ("/dev/stdout", "/dev/null"):
+        found = reconcile(*arguments, path)
+        assert found.returncode == COULD_NOT_RUN and "regular file is expected" in found.stderr
+
+
 @pytest.mark.parametrize("arguments, says", [
+    (["--url", "http://127.0.0.1:1", "--missing-to", "-"], "--missing-to"),
+    (["--url", "http://127.0.0.1:1", "--missing-to", "m", "--extra-to", "../{folder}/m"], "same file"),
     ([], "--store or --url"),
     (["--store", "s", "--url", "http://127.0.0.1:1"], "--store or --url"),
     (["--url", "ftp://nowhere"], "--url"),
     (["--store", "s", "--collection", "No Name"], "--collection"),
 ])
 def test_bad_setting_exits_64_and_is_named(tmp_path, arguments, says):
-    found = reconcile(*arguments, "--database", tmp_path / "d", "--query", QUERY)
-    assert found.returncode == USAGE and says in found.stderr
+    arguments = [argument.format(folder=tmp_path.name) for argument in arguments]
+    found = reconcile(*arguments, "--database", tmp_path / "d", "--query", QUERY, cwd=tmp_path)
+    assert found.returncode == USAGE and says in found.stderr and not os.listdir(tmp_path)
 
 
 def test_help_explains_itself():

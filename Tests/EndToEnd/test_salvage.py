@@ -433,6 +433,27 @@ def test_out_replaces_only_when_forced_and_never_its_source(tmp_path, incident):
     assert same_bits(np.load(good), incident.truth)
 
 
+@pytest.mark.parametrize("flag", ["--lost", "--kept", "--out"])
+def test_outputs_replace_nothing_unasked_and_lie_outside_of_stores(tmp_path, incident, occupied, flag):
+    mine, link = tmp_path / "mine", tmp_path / "link"
+    mine.write_text("mine")
+    link.symlink_to(occupied / "collections")
+    ids = ["--database", incident.database, "--query", ORDERED]
+    found = salvage(incident.file, *ids, flag, mine)
+    assert found.returncode == CONFLICT and "--force" in found.stderr and mine.read_text() == "mine"
+
+    before = state(occupied / "store.json")
+    for path in (occupied / "store.json", occupied / "mine.txt", link / "mine.txt"):
+        found = salvage(incident.file, *ids, "--force", flag, path)
+        assert found.returncode == UNUSABLE and f"within the store {occupied.resolve()}" in found.stderr
+    assert state(occupied / "store.json") == before and not list(occupied.rglob("mine*"))
+    for path in ("/dev/null", "/dev/stdout", tmp_path):
+        found = salvage(incident.file, *ids, "--force", flag, path)
+        assert found.returncode == COULD_NOT_RUN and "regular file is expected" in found.stderr
+    assert salvage(incident.file, *ids, "--force", flag, mine).returncode in (OK, LOST)
+    assert mine.read_bytes() != b"mine"
+
+
 def test_no_part_of_a_file_is_left_when_the_disk_takes_no_more(tmp_path):
     incident = Incident(tmp_path / "accident", 40_000, 30_000)
     folder = tmp_path / "out"
@@ -502,14 +523,19 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
     (["--into-store", "s", "--out", "o", "--ids", "i"], "exclude"),
     (["--into-store", "s", "--ids", "i", "--collection", "No Name"], "--collection"),
     (["--dtype", "float64"], "--dtype"),
+    (["--ids", "i", "--lost", "-"], "--lost"),
+    (["--out", "-"], "--out"),
+    (["--ids", "i", "--lost", "x", "--kept", "./x"], "same file"),
+    (["--ids", "i", "--lost", "x", "--out", "x"], "same file"),
     (["--dimension", "0"], "--dimension"),
     (["--on-conflict", "ask"], "on-conflict"),
     (["--shard-bytes", "1MiB"], "--into-store"),
     (["--into-store", "s", "--ids", "i", "--disk-reserve", "some"], "--disk-reserve"),
 ])
-def test_bad_setting_exits_64_and_is_named(incident, arguments, says):
-    found = salvage(incident.file, *arguments)
+def test_bad_setting_exits_64_and_is_named(tmp_path, incident, arguments, says):
+    found = salvage(incident.file, *arguments, cwd=tmp_path)
     assert found.returncode == USAGE and says in found.stderr
+    assert os.listdir(tmp_path) == ["accident"]
 
 
 def test_batch_that_would_not_fit_into_memory_exits_64(incident):

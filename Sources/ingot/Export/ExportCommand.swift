@@ -27,7 +27,7 @@ struct ExportCommand: ParsableCommand {
       FILE is written as FILE.part. Once all bytes are there, their checksum is right and they are durable, it gets its \
       name; before, nothing is to be seen under it. Room is reserved first where the file system can. SIGINT and SIGTERM \
       remove FILE.part; after a crash the next export of that name takes its place. With - for FILE the bytes go to \
-      standard output and the summary to standard error.
+      standard output and the summary to standard error. Nothing is written within a store.
 
       --layout clip-retrieval makes a folder instead: img_emb/img_emb_N.npy, one per shard, and the ids in \
       metadata/metadata_N.parquet, column image_path. embedding-reader, autofaiss and clip-retrieval read it. Where all \
@@ -42,7 +42,7 @@ struct ExportCommand: ParsableCommand {
       your ids they are, send the ids to POST /v1/collections/NAME/missing.
 
       EXIT CODES: 0 everything is written; 1 it is written, and damaged rows were left out; 2 a file, the store or the \
-      server cannot be used; 3 the store is in use; 64 an option is wrong; 130 it was stopped by a signal. After 2, 3, 64 \
+      server cannot be used; 3 the store is in use; 4 FILE is within a store; 64 an option is wrong; 130 it was stopped by a signal. After 2, 3, 4, 64 \
       and 130 nothing is written under the name.
 
       EXAMPLES:
@@ -87,6 +87,8 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     let settings = try checkedSettings()
+    try settings.outputs.check()
+    if case .file = settings.form { try settings.outputs.checkKinds() }
     let interruption = Interruption()
     let began = MonotonicTime.now
     let bar = ProgressBar("ingot export", isAsked: progress)

@@ -22,6 +22,7 @@ struct ExportSettings {
   /// Nil for standard output.
   let out: String?
   let ids: String?
+  let outputs: OutputFiles
   let replaces: Bool
 }
 
@@ -49,16 +50,17 @@ extension ExportCommand {
         "--collection takes 1 to 63 of a-z 0-9 . _ -, with a letter or digit first, not "
           + "'\(collection.prefix(80))'")
     }
-    guard !out.isEmpty, ids != "" else { throw ValidationError("a name of a file is empty") }
+    let outputs = OutputFiles(["--out": out == "-" ? nil : out, "--ids": ids])
     let form = try form()
     let place = try place()
     if case .clipRetrieval = form, case .server = place {
       throw ValidationError("--layout needs --store: links and files are made where the store is")
     }
     try checkIDs(form)
+    try outputs.checkNames()
     return ExportSettings(
       place: place, form: form, collection: collection, out: out == "-" ? nil : out, ids: ids,
-      replaces: force)
+      outputs: outputs, replaces: force)
   }
 
   private func place() throws(ValidationError) -> ExportSettings.Place {
@@ -101,6 +103,5 @@ extension ExportCommand {
       throw ValidationError(
         "--ids takes the name of a file; --format ids writes to standard output")
     }
-    guard ids != out else { throw ValidationError("--ids and --out name the same file") }
   }
 }

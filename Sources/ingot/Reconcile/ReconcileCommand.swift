@@ -21,16 +21,19 @@ struct ReconcileCommand: ParsableCommand {
       counted from 0 through all shards, as it is in a collection that `ingot salvage` filled first and without loss inside. \
       NULL as index is not compared. It needs --store.
 
+      LISTS have one id on each line, and get their names when they are complete. One that is there is replaced with --force, \
+      else the exit code is 5; none may lie within a store.
+
       Memory: 16 bytes for each id of the database at most, by whose 64-bit hashes extra ids are found; nothing else grows \
       with the number of ids.
 
       EXIT CODES: 0 nothing is missing, quarantined or out of place; 1 something is; 2 a file, the store or the server cannot \
-      be used; 3 the store is in use; 4 the database or the query cannot be used as asked; 64 a setting is wrong; 130 it was \
-      stopped by SIGINT or SIGTERM, and no list was written.
+      be used; 3 the store is in use; 4 the database or the query cannot be used as asked; 5 a list is there already; 64 a \
+      setting is wrong; 130 it was stopped by SIGINT or SIGTERM, and no list was written.
 
       EXAMPLES:
         ingot reconcile --store ./ingot-data --collection clip --database images.db \\
-          --query "select path from images where embedding_index is not null" --missing-to missing.txt
+          --query "select path from images where embedding_index is not null" --missing-to missing.txt --force
         ingot reconcile --url http://127.0.0.1:8080 --database images.db --query "select id from images" --json
         ingot reconcile --store ./ingot-data --database images.db --map "select path, embedding_index from images"
       """)
@@ -53,6 +56,8 @@ struct ReconcileCommand: ParsableCommand {
   var extraTo: String?
   @Option(help: ArgumentHelp("Writes the quarantined ids.", valueName: "FILE"))
   var quarantinedTo: String?
+  @Flag(help: "Replaces lists that are there.")
+  var force = false
   @Flag(help: "Prints one JSON object.")
   var json = false
   @Flag(help: "Prints a line every 10 seconds where standard error is no terminal.")
@@ -62,6 +67,7 @@ struct ReconcileCommand: ParsableCommand {
     guard (store == nil) != (url == nil) else {
       throw ValidationError("either --store or --url is needed")
     }
+    try outputs.checkNames()
     guard query != nil || map != nil else {
       throw ValidationError("--query or --map is needed")
     }
@@ -76,6 +82,12 @@ struct ReconcileCommand: ParsableCommand {
         "--collection: '\(collection)' is no name: 1 to 63 of a-z, 0-9, '.', '_' and '-'")
     }
     if let url { _ = try ServerAddress(option: url) }
+  }
+
+  var outputs: OutputFiles {
+    OutputFiles([
+      "--missing-to": missingTo, "--extra-to": extraTo, "--quarantined-to": quarantinedTo,
+    ])
   }
 
   func run() throws {

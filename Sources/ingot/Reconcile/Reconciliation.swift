@@ -24,6 +24,9 @@ struct Reconciliation {
   func run() throws -> ReconcileReport {
     defer { bar.end() }
     var report = ReconcileReport(command)
+    try command.outputs.check(inputs: [command.database])
+    try command.outputs.checkKinds()
+    if !command.force { try command.outputs.checkFree() }
     do {
       // First, so that nothing is locked and recovered for a query that is refused.
       let database = try UserDatabase(path: command.database)
@@ -141,13 +144,11 @@ final class ReconcileLists {
 
   init(_ command: ReconcileCommand, _ interruption: Interruption) throws {
     self.interruption = interruption
-    for path in [command.missingTo, command.extraTo, command.quarantinedTo].compactMap(\.self)
-    where path.followingLinks == command.database.followingLinks {
-      throw Failure("\(path) is read here and would be written over", code: .inputUnusable)
+    missing = try command.missingTo.map { try NewFile($0, replaces: command.force, interruption) }
+    extra = try command.extraTo.map { try NewFile($0, replaces: command.force, interruption) }
+    quarantined = try command.quarantinedTo.map {
+      try NewFile($0, replaces: command.force, interruption)
     }
-    missing = try command.missingTo.map { try NewFile($0, replaces: true, interruption) }
-    extra = try command.extraTo.map { try NewFile($0, replaces: true, interruption) }
-    quarantined = try command.quarantinedTo.map { try NewFile($0, replaces: true, interruption) }
   }
 
   func publish() throws(DiskError) {

@@ -31,9 +31,12 @@ struct SalvageCommand: ParsableCommand {
       INTO A FILE. --out writes a .npy that NumPy opens. It gets its name only when it is complete; rows that are lost \
       inside are left out and those behind them move up, so take their ids from --kept.
 
+      FILES that are written (--out, --lost, --kept) get their names only when they are complete. One that is there is \
+      replaced with --force, else the exit code is 5; none may lie within a store.
+
       EXIT CODES: 0 done; 1 rows are lost (only without --into-store and --out); 2 a file or the disk cannot be used; \
-      3 the store is in use; 4 the file, the ids or the query cannot be used as asked; 5 ids are there already; 64 a \
-      setting is wrong; 130 it was stopped by SIGINT or SIGTERM: files have no parts left, and the store has what was \
+      3 the store is in use; 4 the file, the ids or the query cannot be used as asked; 5 ids, or a \
+      file that would be written, are there already; 64 a setting is wrong; 130 it was stopped by SIGINT or SIGTERM: files have no parts left, and the store has what was \
       acknowledged.
 
       EXAMPLES:
@@ -61,7 +64,7 @@ struct SalvageCommand: ParsableCommand {
   var diskReserve: String?
   @Option(help: ArgumentHelp("New .npy that takes the rows.", valueName: "GOOD.npy"))
   var out: String?
-  @Flag(help: "Replaces GOOD.npy when it is there.")
+  @Flag(help: "Replaces the files of --out, --lost and --kept when they are there.")
   var force = false
 
   @Option(help: ArgumentHelp("Text file with one id on each line.", valueName: "FILE"))
@@ -104,6 +107,7 @@ struct SalvageCommand: ParsableCommand {
     guard (database == nil) == (query == nil) else {
       throw ValidationError("--database and --query belong together")
     }
+    try outputs.checkNames()
     let hasIDs = ids != nil || database != nil
     if !hasIDs,
       let flag = intoStore.map({ _ in "--into-store" })
@@ -129,6 +133,8 @@ struct SalvageCommand: ParsableCommand {
       throw ValidationError("\(flag) is \(value ?? 0), expected \(least) or more")
     }
   }
+
+  var outputs: OutputFiles { OutputFiles(["--out": out, "--lost": lost, "--kept": kept]) }
 
   func serviceConfiguration() throws(ValidationError) -> ServiceConfiguration {
     try ServiceConfiguration(shardBytes: shardBytes, diskReserve: diskReserve)

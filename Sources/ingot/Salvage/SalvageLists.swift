@@ -10,12 +10,10 @@ final class SalvageLists {
   private let kept: NewFile?
   private let interruption: Interruption
 
-  init(lost: String?, kept: String?, _ interruption: Interruption) throws(DiskError) {
+  init(_ command: SalvageCommand, _ interruption: Interruption) throws {
     self.interruption = interruption
-    self.lost =
-      if let lost { try NewFile(lost, replaces: true, interruption) } else { nil }
-    self.kept =
-      if let kept { try NewFile(kept, replaces: true, interruption) } else { nil }
+    lost = try command.lost.map { try NewFile($0, replaces: command.force, interruption) }
+    kept = try command.kept.map { try NewFile($0, replaces: command.force, interruption) }
   }
 
   func lose(_ id: ArraySlice<UInt8>) throws(DiskError) { try lost?.append(line: id) }

@@ -23,7 +23,9 @@ struct SalvageRun {
 
   func run() throws -> SalvageReport {
     defer { bar.end() }
-    try refuseToWriteOverInput()
+    try command.outputs.check(inputs: [command.source, command.ids, command.database])
+    try command.outputs.checkKinds()
+    if !command.force { try command.outputs.checkFree() }
     do {
       let source = try SalvageSource(
         command.source.followingLinks, hints: command.hints, keepsZeros: command.keepZeros)
@@ -42,7 +44,7 @@ struct SalvageRun {
     let pool = RowBufferPool(
       bufferCount: Self.bufferCount, byteCount: rowCount * source.layout.rowStride)
     let reader = SalvageReader(source, rowsPerPiece: rowCount, pool: pool)
-    let lists = try SalvageLists(lost: command.lost, kept: command.kept, interruption)
+    let lists = try SalvageLists(command, interruption)
     let target = try command.target(source.layout, interruption)
     defer { target.close() }
     if target.looksFirst {
@@ -91,15 +93,6 @@ struct SalvageRun {
     }
     return asked
   }
-
-  /// What is read is never written to, whatever it is called.
-  private func refuseToWriteOverInput() throws {
-    let inputs = [command.source, command.ids, command.database].compactMap { $0?.followingLinks }
-    for output in [command.out, command.lost, command.kept].compactMap(\.self)
-    where inputs.contains(output.followingLinks) {
-      throw Failure("\(output) is read here and would be written over", code: .inputUnusable)
-    }
-  }
 }
 
 /// What one pass over rows and ids found.
@@ -108,11 +101,6 @@ struct SalvageTally {
   /// Nil when there are no ids.
   var lostIDCount: Int?
   var namelessRowCount = 0
-}
-
-extension String {
-  /// The path of what a symbolic link leads to.
-  var followingLinks: String { URL(fileURLWithPath: self).resolvingSymlinksInPath().path }
 }
 
 extension Failure {

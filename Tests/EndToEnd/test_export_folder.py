@@ -32,7 +32,11 @@ def test_embedding_reader_reads_the_folder(launch, tmp_path, dtype):
 
     found = export(*place)
     assert found.returncode == COULD_NOT_RUN and "--force" in found.stderr
-    assert exported(*place, "--force", "--copy")["linked_files"] == 0
+    # As tab completion writes it.
+    again = exported(*place[:-1], f"{tmp_path}/folder/", "--force", "--copy")
+    assert again["linked_files"] == 0 and again["out"] == str(tmp_path / "folder")
+    assert exported(*place[:-1], f"{tmp_path}/new//")["rows"] == len(rows.live)
+    assert_folder_holds(tmp_path / "new", rows.ids, rows.array)
     files = sorted((tmp_path / "folder/img_emb").iterdir())
     assert not [path for path in files if path.stat().st_ino in shards]
     assert_folder_holds(tmp_path / "folder", rows.ids, rows.array)

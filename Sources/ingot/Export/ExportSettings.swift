@@ -59,8 +59,16 @@ extension ExportCommand {
     try checkIDs(form)
     try outputs.checkNames()
     return ExportSettings(
-      place: place, form: form, collection: collection, out: out == "-" ? nil : out, ids: ids,
+      place: place, form: form, collection: collection, out: name(form), ids: ids,
       outputs: outputs, replaces: force)
+  }
+
+  /// What is written; nil for standard output. A folder may have been named with a slash at its end.
+  private func name(_ form: ExportSettings.Form) -> String? {
+    guard case .clipRetrieval = form else { return out == "-" ? nil : out }
+    var name = out[...]
+    while name.count > 1, name.hasSuffix("/") { name.removeLast() }
+    return String(name)
   }
 
   private func place() throws(ValidationError) -> ExportSettings.Place {

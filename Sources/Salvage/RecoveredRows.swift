@@ -12,7 +12,7 @@ package struct RecoveredRows: Sendable {
   /// All rows that are not lost.
   package init(_ piece: SalvagedRows) { self.init(piece, places: piece.kept, ids: nil) }
 
-  /// - Parameter places: Of the rows in the piece's buffer, ascending; one for each id.
+  /// - Parameter places: Of the rows in the piece's buffer, ascending; one for each id, when there are ids.
   init(_ piece: SalvagedRows, places: [Int], ids: IDList?) {
     piece.buffer.keep(places, rowStride: piece.rowStride)
     self.ids = ids

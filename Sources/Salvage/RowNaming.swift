@@ -5,13 +5,16 @@ package import SystemIO
 
 package struct RowNaming {
   private var reader: IDSpoolReader
+  private let keepsNamelessRows: Bool
   private var ahead: (row: Int, id: ArraySlice<UInt8>)?
   package private(set) var lostIDCount = 0
   /// Rows that came back and that no id belongs to.
   package private(set) var namelessRowCount = 0
 
-  package init(_ reader: IDSpoolReader) throws(DiskError) {
+  /// - Parameter keepsNamelessRows: Rows come back also when no id belongs to them, and then all of them without ids.
+  package init(_ reader: IDSpoolReader, keepsNamelessRows: Bool = false) throws(DiskError) {
     self.reader = reader
+    self.keepsNamelessRows = keepsNamelessRows
     ahead = try self.reader.next()
   }
 
@@ -39,9 +42,11 @@ package struct RowNaming {
         places.append(row - piece.rows.lowerBound)
       } else {
         namelessRowCount += 1
+        if keepsNamelessRows { places.append(row - piece.rows.lowerBound) }
       }
     }
-    return RecoveredRows(piece, places: places, ids: ids.finishWithRepetitions())
+    return RecoveredRows(
+      piece, places: places, ids: keepsNamelessRows ? nil : ids.finishWithRepetitions())
   }
 
   /// The ids behind the last row that could be read.

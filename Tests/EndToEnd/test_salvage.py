@@ -226,7 +226,7 @@ def test_second_column_says_which_row_an_id_belongs_to(tmp_path, broken):
         "--kept", kept, "--lost", lost, "--query"]
 
     unordered = salvage(*arguments, "select path, embedding_index from images")
-    report = report_of(*arguments, ORDERED)
+    report = report_of(*arguments, ORDERED, code=LOST)
 
     assert unordered.returncode == UNUSABLE and "order by" in unordered.stderr
     rows = [0, 1, *range(2, 40, 2)]
@@ -234,6 +234,31 @@ def test_second_column_says_which_row_an_id_belongs_to(tmp_path, broken):
     assert lines(lost) == [f"p{row}" for row in range(40, 50, 2)]
     assert (report["stored_rows"], report["rows_without_id"]) == (21, 19)
     assert same_bits(all_rows(tmp_path / "store", "default"), rows_of(40)[rows])
+
+
+@pytest.mark.parametrize("where, says", [
+    (["--into-store", "store"], "NOT stored: 38 whole rows"), (["--out", "good.npy", "--kept", "kept"], "NOT written: 38"),
+    (["--out", "good.npy"], None), ([], None)])
+def test_rows_that_no_id_belongs_to_are_told_and_kept_where_they_can_be(tmp_path, broken, where, says):
+    with sqlite3.connect(tmp_path / "images.db") as database:
+        database.execute("create table images (path, embedding_index)")
+        database.executemany("insert into images values (?, ?)", [("a", 2), ("b", 3), ("c", 39)])
+    database.close()
+    rows = rows_of(41)
+    rows[3] = np.nan
+    found = salvage(broken(rows), "--database", "images.db", "--query", ORDERED, *where, cwd=tmp_path)
+
+    assert found.returncode == (OK if where == ["--out", "good.npy"] else LOST)
+    assert any(line.split()[:3] == ["no", "id", "38"] for line in found.stdout.splitlines()), found.stdout
+    if says:
+        assert says in found.stdout
+    if "--into-store" in where:
+        assert same_bits(all_rows(tmp_path / "store", "default"), rows[[2, 39]])
+    elif "--kept" in where:
+        assert same_bits(np.load(tmp_path / "good.npy"), rows[[2, 39]]) and lines(tmp_path / "kept") == ["a", "c"]
+    elif where:
+        assert "NOT" not in found.stdout
+        assert same_bits(np.load(tmp_path / "good.npy"), np.delete(rows, 3, axis=0))
 
 
 @pytest.mark.parametrize("query, says", [

@@ -23,6 +23,9 @@ struct SalvageCommand: ParsableCommand {
       the rows. A query with two columns gives id and row index, ordered by the index: prefer it, since it is right also \
       when an index is missing or NULL.
 
+      A whole row that no id belongs to cannot be stored: it is counted as "no id", and the exit code is 1. A file (--out) \
+      takes it all the same, unless --kept is to list the ids of its rows.
+
       INTO A STORE. The store must not be served at the same time. Batch ids are made from the content, so that running \
       the same command again, after it was interrupted or after it was done, stores nothing twice. When ids are in the \
       collection already, --on-conflict says what happens: error (the default) writes nothing and exits with 5, keep \
@@ -34,7 +37,8 @@ struct SalvageCommand: ParsableCommand {
       FILES that are written (--out, --lost, --kept) get their names only when they are complete. One that is there is \
       replaced with --force, else the exit code is 5; none may lie within a store.
 
-      EXIT CODES: 0 done; 1 rows are lost (only without --into-store and --out); 2 a file or the disk cannot be used; \
+      EXIT CODES: 0 done; 1 rows are lost (only without --into-store and --out), or whole rows were left \
+      out since no id belongs to them; 2 a file or the disk cannot be used; \
       3 the store is in use; 4 the file, the ids or the query cannot be used as asked; 5 ids, or a \
       file that would be written, are there already; 64 a setting is wrong; 130 it was stopped by SIGINT or SIGTERM: files have no parts left, and the store has what was \
       acknowledged.
@@ -148,10 +152,17 @@ struct SalvageCommand: ParsableCommand {
     SalvageHints(dimension: dimension, dtype: parsedDtype, headerByteCount: headerBytes)
   }
 
+  private var writes: Bool { intoStore != nil || out != nil }
+
+  /// A file needs no ids, but where the ids of its rows are listed, each of its rows has one.
+  var keepsNamelessRows: Bool { out != nil && kept == nil }
+
   func run() throws {
     let report = try SalvageRun(self).run()
     try StandardOutput.write(json ? report.json : report.text)
-    if intoStore == nil, out == nil, report.counts.lostRowCount > 0 { throw ExitCode.damage }
+    let isIncomplete =
+      writes ? report.leftOutRowCount > 0 : report.counts.lostRowCount > 0
+    if isIncomplete { throw ExitCode.damage }
   }
 }
 

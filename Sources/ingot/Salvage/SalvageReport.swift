@@ -12,6 +12,9 @@ struct SalvageReport {
 
   var counts: SalvageCounts { tally.counts }
 
+  /// Whole rows that went nowhere, since no id belongs to them.
+  var leftOutRowCount: Int { command.keepsNamelessRows ? 0 : tally.namelessRowCount }
+
   init(
     _ command: SalvageCommand, _ source: SalvageSource, _ tally: SalvageTally,
     _ outcome: SalvageOutcome
@@ -38,7 +41,7 @@ struct SalvageReport {
     let torn =
       extent.tornRowCount > 0
       ? "\(extent.tornByteCount) of \(source.layout.rowStride) bytes are there" : ""
-    let rows: [(String, Int, String)] = [
+    var rows: [(String, Int, String)] = [
       ("claimed", extent.claimedRowCount, ""), ("whole", extent.wholeRowCount, ""),
       ("torn", extent.tornRowCount, torn),
       ("zero tail", extent.zeroTailRowCount, "zeros up to the end of the file"),
@@ -48,6 +51,9 @@ struct SalvageReport {
       ("unreadable", counts.unreadableRowCount, "the disk does not give their bytes"),
       ("recovered", counts.recoveredRowCount, ""), ("lost", counts.lostRowCount, ""),
     ]
+    if tally.namelessRowCount > 0 {
+      rows.append(("no id", tally.namelessRowCount, "of those that were recovered"))
+    }
     let width = rows.map { String($0.1).count }.max() ?? 0
     return rows.map { name, count, what in
       let number = String(count)
@@ -72,9 +78,6 @@ struct SalvageReport {
         "\(source.layout.behindByteCount) bytes lie behind the rows that the header claims and are not read"
       )
     }
-    if tally.namelessRowCount > 0 {
-      notes.append("\(tally.namelessRowCount) whole rows have no id and are left out")
-    }
     let zeroCount =
       counts.zeroRowCount + counts.extent.zeroTailRowCount + counts.extent.tornRowCount
     if zeroCount > 0, !command.keepZeros, counts.extent.absentRowCount == 0 {
@@ -87,7 +90,8 @@ struct SalvageReport {
     switch outcome {
     case .reported: ["nothing was written; --into-store or --out bring the rows back"]
     case .written(let path, 0): ["no row came back; \(path) was not written"]
-    case .written(let path, let rowCount): ["wrote \(rowCount) rows to \(path)"]
+    case .written(let path, let rowCount):
+      ["wrote \(rowCount) rows to \(path)"] + leftOut("written")
     case .stored(let stored):
       [
         "stored \(stored.storedRowCount) rows in collection \(stored.collection) of \(stored.root)"
@@ -95,8 +99,13 @@ struct SalvageReport {
             ? "; \(stored.repeatedRowCount) were stored by an earlier run" : "")
           + (stored.skippedRowCount > 0
             ? "; \(stored.skippedRowCount) were left out, since their ids are there" : "")
-      ]
+      ] + leftOut("stored")
     }
+  }
+
+  private func leftOut(_ done: String) -> [String] {
+    leftOutRowCount > 0
+      ? ["NOT \(done): \(leftOutRowCount) whole rows, since no id belongs to them"] : []
   }
 
   private var lists: [String] {

@@ -66,7 +66,9 @@ struct SalvageRun {
     var reader = reader
     var tally = SalvageTally(counts: SalvageCounts(source.extent))
     var naming: RowNaming?
-    if let names = try ids?.reader() { naming = try RowNaming(names) }
+    if let names = try ids?.reader() {
+      naming = try RowNaming(names, keepsNamelessRows: command.keepsNamelessRows)
+    }
     while let piece = reader.next() {
       try interruption.check()
       tally.counts.add(piece)

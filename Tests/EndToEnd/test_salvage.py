@@ -419,6 +419,17 @@ def test_conflict_replace_appends_and_the_newest_row_is_read(incident, occupied,
     assert same_bits(served(launch, occupied, 55), incident.truth[55])
 
 
+def test_rows_that_no_collection_takes_are_refused_by_the_limit(tmp_path, broken):
+    (tmp_path / "ids").write_text("a\nb\n")
+    for dimension, code in [(65_536, OK), (65_537, UNUSABLE)]:
+        path, store = broken(rows_of(2, dimension)), tmp_path / f"store-{dimension}"
+        found = salvage(path, "--into-store", store, "--ids", tmp_path / "ids")
+        assert found.returncode == code, found.stderr
+        if code == UNUSABLE:
+            assert "at most 65536" in found.stderr and not store.exists()
+            assert report_of(path, "--out", tmp_path / "good.npy")["written_rows"] == 2
+
+
 def test_store_that_cannot_be_used_is_named(tmp_path, incident, server):
     foreign = tmp_path / "foreign"
     foreign.mkdir()

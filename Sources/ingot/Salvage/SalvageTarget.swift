@@ -1,5 +1,6 @@
 // Where rows that come back can go: nowhere, into a file, or into a store (StoreSalvageTarget.swift).
 
+import IngestAPI
 import Salvage
 import SystemIO
 
@@ -77,6 +78,12 @@ extension SalvageCommand {
       return try FileSalvageTarget(out, layout: layout, replaces: force, interruption)
     }
     guard let intoStore else { return NoTarget() }
+    let dimensionMax = BodyLimits().dimensionMax
+    guard layout.dimension <= dimensionMax else {
+      throw Failure(
+        "\(source): rows have \(layout.dimension) numbers, and a collection takes at most \(dimensionMax); "
+          + "--out writes them to a file", code: .inputUnusable)
+    }
     return try StoreSalvageTarget(
       root: intoStore, configuration: serviceConfiguration(), collection: collection,
       layout: layout, rule: onConflict)

@@ -1,8 +1,10 @@
 // Ids from a text file, one on each line. Their bytes are checked where they go: IDSpool.swift.
 
+internal import ShardStore
 package import SystemIO
 
 /// Reads lines in constant memory. A line ends with LF or CR LF; the last one may end with the file.
+/// A byte order mark before the first is left out.
 package struct IDLines {
   private let file: any DiskFile
   private var buffer: [UInt8] = []
@@ -46,7 +48,7 @@ package struct IDLines {
   private mutating func fill() throws(DiskError) {
     let piece = try file.read(offset: offset, byteCount: Self.pieceByteCount)
     buffer = Array(buffer[position...]) + piece
-    position = 0
+    position = offset == 0 && buffer.starts(with: IDList.byteOrderMark) ? IDList.byteOrderMark.count : 0
     offset += piece.count
     isAtEnd = piece.count < Self.pieceByteCount
   }

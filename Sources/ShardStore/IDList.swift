@@ -12,6 +12,8 @@ package struct IDList: Sendable, Equatable {
   package let offsets: [UInt32]
 
   package static let idByteCountMax = 512
+  /// What some editors put in front of UTF-8 text; before a list of ids it is no part of the first one.
+  package static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
   package var count: Int { offsets.count }
 

@@ -26,6 +26,14 @@ def npy_with_windows_lines(folder, ids, rows):
     return "--ids", text, folder / "rows.npy"
 
 
+def npy_with_marked_lines(folder, ids, rows):
+    """As some editors save UTF-8."""
+    np.save(folder / "rows.npy", rows)
+    text = save_lines(folder / "paths.txt", ids)
+    text.write_bytes("\ufeff".encode() + text.read_bytes())
+    return "--ids", text, folder / "rows.npy"
+
+
 def npy_with_array(dtype):
     def save(folder, ids, rows):
         np.save(folder / "rows.npy", rows)
@@ -79,7 +87,8 @@ INTEGERS = list(range(5_000_000_000, 5_000_000_100))
 
 
 @pytest.mark.parametrize("save, ids", [
-    (npy_with_lines, STRINGS), (npy_with_windows_lines, STRINGS), (npy_with_array("U"), STRINGS),
+    (npy_with_lines, STRINGS), (npy_with_windows_lines, STRINGS), (npy_with_marked_lines, STRINGS),
+    (npy_with_array("U"), STRINGS),
     (npy_with_array("S"), STRINGS), (npy_with_array("<i8"), INTEGERS),
     (npy_with_first_id, INTEGERS), (archive(np.savez), STRINGS),
     (archive(np.savez_compressed), INTEGERS), (folder_of_shards, STRINGS),

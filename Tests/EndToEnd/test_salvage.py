@@ -205,6 +205,12 @@ def test_ids_that_cannot_be_used_are_named_before_anything_is_written(tmp_path, 
     assert not (tmp_path / "store").exists()
 
 
+def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path, broken):
+    (tmp_path / "ids").write_text("".join(f"id-{row}\n" for row in range(40)), "utf-8-sig")
+    report_of(broken(), "--out", tmp_path / "good.npy", "--ids", tmp_path / "ids", "--kept", tmp_path / "kept")
+    assert lines(tmp_path / "kept") == [f"id-{row}" for row in range(40)]
+
+
 def test_more_ids_than_rows_are_lost_ids(tmp_path, broken):
     ids, lost = tmp_path / "ids", tmp_path / "lost"
     ids.write_text("\n".join(f"id-{row}" for row in range(45)))

@@ -20,6 +20,9 @@ import Testing
 
   static let forms: [Form] = [
     Form(type: nil, body: Array(ids.map { $0 + "\n" }.joined().utf8), ids: ids),
+    Form(
+      type: "text/plain", body: Array("\u{FEFF}a\n\u{FEFF}b\n".utf8), ids: ["a", "\u{FEFF}b"]),
+    Form(type: "application/x-ndjson", body: Array("\u{FEFF}\"a\"\n7\n".utf8), ids: ["a", "7"]),
     Form(type: "text/plain", body: Array(("\n" + ids.joined(separator: "\r\n")).utf8), ids: ids),
     Form(
       type: "application/x-ndjson",

@@ -62,6 +62,7 @@ import Testing
 
   @Test(arguments: [
     ("", []), ("a", ["a"]), ("a\n", ["a"]), ("a\r\nb\r\n", ["a", "b"]), ("\n\na", ["", "", "a"]),
+    ("\u{FEFF}a\n\u{FEFF}b", ["a", "\u{FEFF}b"]), ("\u{FEFF}", []),
   ])
   func splitsLines(text: String, lines: [String]) throws {
     #expect(try self.lines(Array(text.utf8)) == lines)

@@ -19,7 +19,13 @@ extension BodyDecoder {
   /// The part's type decides between JSON and text. A part without one is JSON when it starts with
   /// a bracket; a `.npy` array is known by its first bytes, which are not UTF-8, under any type.
   private func ids(in part: MultipartPart, rowCount: Int) throws(BodyError) -> IDCollector {
-    let content = part.content
+    var content = part.content
+    let mark = IDList.byteOrderMark
+    if content.hasBytes(mark, at: 0),
+      let rest = content.slice(at: mark.count, byteCount: content.count - mark.count)
+    {
+      content = rest
+    }
     if content[0] == 0x93 {
       return try IDCollector(NumPyArray(name: "ids", file: content), rowCount: rowCount)
     }

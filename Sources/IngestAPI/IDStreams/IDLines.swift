@@ -2,7 +2,8 @@
 
 internal import ShardStore
 
-/// Lines that end with a line feed, or with carriage return and line feed; empty ones are nothing.
+/// Lines that end with a line feed, or with carriage return and line feed; empty ones are nothing, and
+/// neither is a byte order mark before the first.
 struct IDLines: IDStreamParser {
   /// Each line is a JSON string, an integer, or `{"id": …}`.
   let areJSON: Bool
@@ -18,7 +19,11 @@ struct IDLines: IDStreamParser {
       let newline = bytes[start...].firstIndex(of: 0x0A)
       guard let end = newline ?? (isAtEnd ? bytes.count : nil) else { break }
       let hasReturn = end > start && bytes[end - 1] == 0x0D
-      try take(bytes[start..<(hasReturn ? end - 1 : end)], into: &ids)
+      var line = bytes[start..<(hasReturn ? end - 1 : end)]
+      if lineCount == 0, line.starts(with: IDList.byteOrderMark) {
+        line = line.dropFirst(IDList.byteOrderMark.count)
+      }
+      try take(line, into: &ids)
       lineCount += 1
       start = newline.map { $0 + 1 } ?? end
     }

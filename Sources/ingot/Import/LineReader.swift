@@ -1,4 +1,4 @@
-// Ids from a text file, one per line, read piece by piece.
+// Ids from a text file, one per line, read piece by piece, without the byte order mark that some editors put in front.
 
 import IngestAPI
 import ShardStore
@@ -68,8 +68,9 @@ final class LineReader {
   /// - Returns: False at the end of the file.
   private func refill() throws(Failure) -> Bool {
     let count = try unsafe file.readSource(into: buffer.mutableBytes, at: offset)
+    let isMarked = unsafe offset == 0 && buffer.bytes[..<count].starts(with: IDList.byteOrderMark)
     offset += count
-    unread = 0..<count
+    unread = (isMarked ? IDList.byteOrderMark.count : 0)..<count
     return count > 0
   }
 }

@@ -14,6 +14,7 @@ import Testing
 
   @Test(arguments: [
     ("a\ngröße\n鳥🦜\n", "text/plain; charset=utf-8"), ("a\r\ngröße\r\n鳥🦜", nil),
+    ("\u{FEFF}a\ngröße\n鳥🦜", "text/plain"),
     (#"["a","größe","鳥🦜"]"#, "application/json"), (#"["a","größe","鳥🦜"]"#, nil),
   ])
   func takesIDsAsTextOrJSON(ids: String, type: String?) throws {

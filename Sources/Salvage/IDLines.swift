@@ -6,19 +6,18 @@ package import SystemIO
 /// Reads lines in constant memory. A line ends with LF or CR LF; the last one may end with the file.
 /// A byte order mark before the first is left out.
 package struct IDLines {
-  private let file: any DiskFile
+  private let file: SequentialInput
   private var buffer: [UInt8] = []
   private var position = 0
-  private var offset = 0
+  private var isAtStart = true
   private var isAtEnd = false
 
   private static let pieceByteCount = 256 << 10
   /// What a longer line is cut to: too long for an id, and bounded.
   package static let lineByteCountMax = 64 << 10
 
-  package init(_ path: String, disk: any Disk = RealDisk()) throws(DiskError) {
-    file = try disk.openFile(path, for: .read)
-  }
+  /// - Parameter path: Of a file, or of a pipe.
+  package init(_ path: String) throws(DiskError) { file = try SequentialInput(path) }
 
   /// The next line without its end; nil behind the last.
   package mutating func next() throws(DiskError) -> ArraySlice<UInt8>? {
@@ -46,10 +45,11 @@ package struct IDLines {
   }
 
   private mutating func fill() throws(DiskError) {
-    let piece = try file.read(offset: offset, byteCount: Self.pieceByteCount)
+    let piece = try file.read(byteCount: Self.pieceByteCount)
     buffer = Array(buffer[position...]) + piece
-    position = offset == 0 && buffer.starts(with: IDList.byteOrderMark) ? IDList.byteOrderMark.count : 0
-    offset += piece.count
+    let isMarked = isAtStart && buffer.starts(with: IDList.byteOrderMark)
+    position = isMarked ? IDList.byteOrderMark.count : 0
+    isAtStart = false
     isAtEnd = piece.count < Self.pieceByteCount
   }
 }

@@ -1,4 +1,6 @@
 # Promise: a source, an id, a row or an option that `ingot import` cannot take is named, and nothing of it is stored.
+import subprocess
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from client import rows_of, same_bits
 from damage import flip
 from imports import (
     COULD_NOT_RUN, IN_USE, OK, UNUSABLE, USAGE, import_, imported, save_lines, stored_rows)
-from server_process import command
+from server_process import BINARY, clean_environment, command
 
 
 def cut(path, byte_count):
@@ -131,6 +133,15 @@ def test_bad_source_is_named_and_nothing_is_stored(store, tmp_path, make, says):
     assert found.returncode == UNUSABLE, found.stderr
     assert says in found.stderr and str(folder) in found.stderr
     assert not store.exists()
+
+
+def test_pipe_is_refused_with_the_reason(tmp_path):
+    np.save(tmp_path / "rows.npy", rows_of(2))
+    found = subprocess.run(
+        ["bash", "-c", '"$@" --ids <(echo a; echo b) rows.npy', "-", BINARY, "import", "--store", "store"],
+        env=clean_environment(), cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert found.returncode == UNUSABLE and "is a pipe" in found.stderr and "write it to a file" in found.stderr
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("lines, says", [

@@ -211,6 +211,18 @@ def test_byte_order_mark_is_no_part_of_the_first_id(tmp_path, broken):
     assert lines(tmp_path / "kept") == [f"id-{row}" for row in range(40)]
 
 
+def test_ids_come_through_a_pipe(tmp_path, broken):
+    """More than a pipe holds at once."""
+    (tmp_path / "ids").write_text("".join(f"id-{row:0500}\n" for row in range(2000)))
+    for name, source in [("process", "<(cat ids)"), ("stdin", "/dev/stdin")]:
+        kept = tmp_path / name
+        found = subprocess.run(
+            ["bash", "-c", f'cat ids | "$@" --ids {source}', "-", BINARY, "salvage", broken(rows_of(2000)), "--out",
+             tmp_path / f"{name}.npy", "--kept", kept], env=clean_environment(), cwd=tmp_path, timeout=60)
+        assert found.returncode == OK
+        assert kept.read_text() == (tmp_path / "ids").read_text()
+
+
 def test_more_ids_than_rows_are_lost_ids(tmp_path, broken):
     ids, lost = tmp_path / "ids", tmp_path / "lost"
     ids.write_text("\n".join(f"id-{row}" for row in range(45)))

@@ -16,6 +16,13 @@ protocol ByteStream: AnyObject {
 enum SourceFile {
   /// Opens a file for reading; symbolic links are followed.
   static func open(_ path: String) throws(Failure) -> any DiskFile {
+    var status = stat()
+    // By its path a pipe of <(…) cannot be resolved.
+    if unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFIFO {
+      throw Failure(
+        "\(path) is a pipe, and sources and their ids are read more than once: write it to a file first",
+        code: .inputUnusable)
+    }
     // RealDisk refuses links, which stand for damage in a store and are usual among sources.
     guard let resolved = unsafe realpath(path, nil) else {
       throw Failure("\(DiskError.last("open", path))", code: .couldNotRun)

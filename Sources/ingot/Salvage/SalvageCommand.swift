@@ -71,7 +71,8 @@ struct SalvageCommand: ParsableCommand {
   @Flag(help: "Replaces the files of --out, --lost and --kept when they are there.")
   var force = false
 
-  @Option(help: ArgumentHelp("Text file with one id on each line.", valueName: "FILE"))
+  @Option(
+    help: ArgumentHelp("Text with one id on each line; a pipe, too, as <(…).", valueName: "FILE"))
   var ids: String?
   @Option(help: ArgumentHelp("SQLite file with the ids.", valueName: "FILE"))
   var database: String?

@@ -56,7 +56,7 @@ struct SalvageIDs {
 
   private func read(lines path: String, into spool: inout IDSpool) throws {
     do {
-      var lines = try IDLines(path.followingLinks)
+      var lines = try IDLines(path)
       while let line = try lines.next() {
         let row = spool.count
         do throws(IDSpoolProblem) { try spool.append(line, row: row) } catch {

@@ -8,6 +8,9 @@ package import SystemIO
 /// A store or a collection that cannot be used as it is.
 package enum StoreProblem: Error, Sendable {
   case disk(DiskError)
+  /// One that is only to be opened is not there.
+  case noStore(path: String, hasDirectory: Bool)
+  /// None can be made here.
   case notAStore(path: String, found: String)
   case newerFormat(path: String, found: Int)
   case damagedFile(path: String, reason: String)
@@ -138,6 +141,10 @@ extension StoreProblem: CustomStringConvertible {
   package var description: String {
     switch self {
     case .disk(let error): "\(error)"
+    case .noStore(let path, hasDirectory: true):
+      "\(path) is no store of Ingot: there is no store.json in it"
+    case .noStore(let path, hasDirectory: false):
+      "\(path) is no store of Ingot: there is neither a store.json nor the directory"
     case .notAStore(let path, let found):
       "\(path) is not a store: it has no store.json but holds \(found); give an empty or a new "
         + "directory"

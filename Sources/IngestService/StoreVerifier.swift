@@ -48,6 +48,7 @@ package struct StoreVerifier {
   /// Locks a store that is there, so that it does not change meanwhile.
   package static func lock(root: String) throws(StoreProblem) -> StoreLock {
     do throws(DiskError) { return try StoreLock(directory: root) } catch {
+      if error.isNotFound { throw .noStore(path: root, hasDirectory: false) }
       guard error.isLockedByAnother else { throw .disk(error) }
       throw .inUse(path: root, processID: StoreLock.holder(ofDirectory: root))
     }
@@ -126,7 +127,13 @@ extension StoreVerifier {
   }
 
   func storeUUID() throws(StoreProblem) -> StoreUUID {
-    let file = try StoreFile.read(layout.storeFile, disk: disk)
+    let file: StoreFile
+    do throws(StoreProblem) {
+      file = try StoreFile.read(layout.storeFile, disk: disk)
+    } catch {
+      guard case .disk(let reason) = error, reason.isNotFound else { throw error }
+      throw .noStore(path: layout.root, hasDirectory: true)
+    }
     guard let uuid = StoreUUID(file.storeUUID) else {
       throw .damagedFile(path: layout.storeFile, reason: "store_uuid is no UUID")
     }

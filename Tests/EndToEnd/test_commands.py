@@ -364,9 +364,17 @@ def test_server_serves_the_other_rows_of_a_damaged_store(damaged_store, launch):
     assert client.append(["new"], rows_of(1, 128))["rows"] == 1
 
 
-def test_verify_of_no_store_exits_2(tmp_path):
-    found = verify(tmp_path / "nowhere")
-    assert found.returncode == COULD_NOT_RUN and "nowhere" in found.stderr
+@pytest.mark.parametrize("name", ["verify", "status", "rebuild", "export", "reconcile"])
+def test_what_is_no_store_is_said_to_be_none(tmp_path, name):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "images.db").touch()
+    more = {"export": ["--out", "x.npy"],
+            "reconcile": ["--database", "images.db", "--query", "select 1"]}.get(name, [])
+    for path, says in [("photos", "there is no store.json in it"), ("nowhere", "nor the directory")]:
+        found = command(name, "--store", path, *more, cwd=tmp_path)
+        assert found.returncode == COULD_NOT_RUN
+        assert f"{path} is no store of Ingot: " in found.stderr and says in found.stderr
+    assert sorted(os.listdir(tmp_path)) == ["images.db", "photos"]
 
 
 def test_verify_changes_nothing(damaged_store):

@@ -120,6 +120,14 @@ BAD = [
 ]
 
 
+def test_text_in_an_array_is_refused_with_advice_that_helps(client):
+    client.append(["a"], rows_of(1))
+    response = client.missing(npy(np.array(["a", "b"])), NPY)
+    assert (response.status_code, response.json()["code"]) == (422, "wrong-id-type")
+    assert "<U1" in response.text and "one id per line" in response.text and "astype(str)" not in response.text
+    assert client.missing(b"a\nb\n", TEXT).text.split() == ["b"]
+
+
 @pytest.mark.parametrize("body, media_type, code", BAD)
 def test_bad_ids_are_named_and_nothing_dies(seeded, body, media_type, code):
     for data in (body, iter([body[:1], body[1:]] if body else [])):

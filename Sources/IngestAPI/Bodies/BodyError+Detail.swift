@@ -18,7 +18,7 @@ extension BodyError: CustomStringConvertible {
       jsonDetail
     case .tooLargeDecoded, .tooManyRows, .inFlightFull, .idListTooLong, .dimensionTooLarge:
       sizeDetail
-    case .objectDtype, .structuredDtype, .wrongDtype, .wrongByteOrder, .wrongIDType,
+    case .objectDtype, .structuredDtype, .wrongDtype, .wrongByteOrder, .wrongIDType, .noIntegerIDs,
       .fortranOrder, .wrongRank, .zeroRows, .zeroDimension, .wrongDimension:
       arrayDetail
     case .nonFinite, .emptyID, .idTooLong, .idNotUTF8, .duplicateID, .idCountMismatch:
@@ -123,6 +123,8 @@ extension BodyError: CustomStringConvertible {
       """
     case .wrongIDType(let found):
       "ids has \(found); ids are strings or integers: send ids.astype(str)"
+    case .noIntegerIDs(let dtype):
+      "ids has dtype \(dtype), and an array here holds integers: send text, one id per line, or int64"
     case .fortranOrder(let member):
       "\(member) is stored column by column: send np.ascontiguousarray(\(member))"
     case .wrongRank(let member, let found, let expected):

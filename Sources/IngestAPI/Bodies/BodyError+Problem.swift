@@ -39,7 +39,7 @@ extension BodyError {
     case .structuredDtype: (422, "structured-dtype")
     case .wrongDtype: (422, "wrong-dtype")
     case .wrongByteOrder: (422, "wrong-byte-order")
-    case .wrongIDType: (422, "wrong-id-type")
+    case .wrongIDType, .noIntegerIDs: (422, "wrong-id-type")
     case .fortranOrder: (422, "fortran-order")
     case .wrongRank: (422, "wrong-rank")
     case .zeroRows: (422, "zero-rows")

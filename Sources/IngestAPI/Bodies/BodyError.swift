@@ -43,6 +43,8 @@ package enum BodyError: Error, Sendable, Equatable {
   case wrongDtype(member: String, found: String, expected: Dtype?)
   case wrongByteOrder(member: String, found: String)
   case wrongIDType(found: String)
+  /// Where an array of ids can only be one of integers.
+  case noIntegerIDs(dtype: String)
   case fortranOrder(member: String)
   case wrongRank(member: String, found: [Int], expected: Int)
   case zeroRows

@@ -56,7 +56,7 @@ struct NumPyIDs: IDStreamParser {
     }
     guard let type = NumPyArray.ElementType(header.descr), "iu".contains(type.kind),
       [1, 2, 4, 8].contains(type.byteCount)
-    else { throw .wrongIDType(found: "dtype \(header.descr.prefix(40))") }
+    else { throw .noIntegerIDs(dtype: "\(header.descr.prefix(40))") }
     guard type.byteOrder != ">" else {
       throw .wrongByteOrder(member: "ids", found: header.descr)
     }

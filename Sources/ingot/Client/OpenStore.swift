@@ -13,12 +13,15 @@ extension IngestService {
   static func openForCommand(
     root: String, creates: Bool, configuration: ServiceConfiguration = ServiceConfiguration()
   ) throws -> IngestService {
-    let isThere: Bool
-    do throws(DiskError) { isThere = try RealDisk().kind(of: root + "/store.json") != nil } catch {
+    let (isThere, hasDirectory): (Bool, Bool)
+    do throws(DiskError) {
+      isThere = try RealDisk().kind(of: root + "/store.json") != nil
+      hasDirectory = try RealDisk().kind(of: root) != nil
+    } catch {
       throw Failure("\(error)", code: .couldNotRun)
     }
     guard isThere || creates else {
-      throw Failure("\(root) is not a store: it has no store.json", code: .couldNotRun)
+      throw Failure(StoreProblem.noStore(path: root, hasDirectory: hasDirectory))
     }
     var logger = Logger(label: "ingot") { StreamLogHandler.standardError(label: $0) }
     logger.logLevel = .warning

@@ -33,12 +33,12 @@ final class StoreExport {
     do throws(StoreProblem) {
       let lock = try StoreVerifier.lock(root: root)
       guard FileManager.default.fileExists(atPath: root + "/store.json") else {
-        throw .notAStore(path: root, found: "no store.json")
+        throw .noStore(path: root, hasDirectory: true)
       }
       service = try IngestService.open(
         root: root, configuration: configuration, lock: lock, logger: logger)
     } catch {
-      throw Failure(error, opening: root)
+      throw Failure(error)
     }
     guard let found = service.collection(name) else {
       let names = service.collections.map(\.name).sorted().prefix(20).joined(separator: ", ")
@@ -220,17 +220,5 @@ extension ExportReport {
     rows = stream.rowCount
     sequence = stream.sequence
     damagedRows = stream.damagedRowCount
-  }
-}
-
-extension Failure {
-  init(_ problem: StoreProblem, opening root: String) {
-    switch problem {
-    case .disk(let error) where error.isNotFound:
-      self.init("there is no store \(root): \(error)", code: .couldNotRun)
-    case .notAStore:
-      self.init("\(root) is not a store: it has no store.json", code: .couldNotRun)
-    default: self.init(problem)
-    }
   }
 }

@@ -43,6 +43,7 @@ import Testing
     (.wrongDtype(member: "m", found: "<f8", expected: nil), 422, "wrong-dtype"),
     (.wrongByteOrder(member: "m", found: ">f4"), 422, "wrong-byte-order"),
     (.wrongIDType(found: "x"), 422, "wrong-id-type"),
+    (.noIntegerIDs(dtype: "x"), 422, "wrong-id-type"),
     (.fortranOrder(member: "m"), 422, "fortran-order"),
     (.wrongRank(member: "m", found: [3], expected: 2), 422, "wrong-rank"),
     (.zeroRows, 422, "zero-rows"), (.zeroDimension, 422, "zero-dimension"),

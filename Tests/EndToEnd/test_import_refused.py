@@ -54,6 +54,12 @@ def torn(folder):
     return "--first-id", 0, folder / "x.npy"
 
 
+def cut_in_its_header(folder):
+    np.save(folder / "x.npy", rows_of(10))
+    cut(folder / "x.npy", 60)
+    return "--first-id", 0, folder / "x.npy"
+
+
 def no_ids(folder):
     np.save(folder / "x.npy", rows_of(10))
     return (folder / "x.npy",)
@@ -121,7 +127,8 @@ def clip_retrieval_folder(folder):
 @pytest.mark.parametrize("make, says", [
     (text_instead_of_npy, "neither .npy nor .npz"), (fortran_order, "ascontiguousarray"),
     (one_axis, "two axes"), (integers, "<i8"), (objects, "objects"), (endless_axis, "no numbers"),
-    (torn, "(10, 8) and 7 whole rows"), (no_ids, "--first-id"), (ids_twice, "x.ids.npy"),
+    (torn, "(10, 8) and 7 whole rows"), (cut_in_its_header, "the file is damaged or was cut"),
+    (no_ids, "--first-id"), (ids_twice, "x.ids.npy"),
     (too_few_lines, "9 lines"), (too_many_ids, "11 ids"), (ids_as_numbers, "<f8"),
     (other_dimension, "dimension 9"), (archive_without_ids, "ids.npy is missing"),
     (flipped_archive, "embeddings.npy"), (flipped_deflated_archive, "embeddings.npy"),
@@ -132,6 +139,7 @@ def test_bad_source_is_named_and_nothing_is_stored(store, tmp_path, make, says):
     found = import_("--store", store, *make(folder))
     assert found.returncode == UNUSABLE, found.stderr
     assert says in found.stderr and str(folder) in found.stderr
+    assert "send" not in found.stderr, "these are words for a body"
     assert not store.exists()
 
 

@@ -1,4 +1,4 @@
-// What a refused body's sender is told: what was found, what was expected, what to do.
+// What a refused body's sender, or the owner of a file, is told: what was found, what was expected, what to do.
 
 internal import ShardStore
 
@@ -6,21 +6,38 @@ extension BodyError: CustomStringConvertible {
   package var description: String { "\(code): \(detail)" }
 
   /// The `detail` of the problem document.
-  package var detail: String {
+  package var detail: String { detail(.body) }
+
+  /// The same of what lies in a file. Used by `ingot import`.
+  package var fileDetail: String { detail(.file) }
+
+  /// What to do about a body is another thing than about a file.
+  private struct Advice {
+    /// As in "send x.astype('float32')".
+    let send: String
+    /// Of bytes that are not those that were meant.
+    let again: String
+
+    static let body = Advice(send: "send", again: "send it again")
+    static let file = Advice(
+      send: "save", again: "the file is damaged or was cut; take another copy, or save it again")
+  }
+
+  private func detail(_ advice: Advice) -> String {
     switch self {
     case .unsupportedMediaType, .missingBoundary, .badDigestHeader, .digestMismatch, .badIDsHeader,
       .missingIDs, .unexpectedIDs:
       requestDetail
     case .brokenZip, .unsupportedZip, .memberChecksum, .brokenMultipart, .tooManyMembers,
       .duplicateMember, .missingMember, .brokenNumPy, .truncatedMember, .trailingBytes:
-      containerDetail
+      containerDetail(advice)
     case .badJSON, .jsonTooDeep, .badJSONShape, .duplicateKey, .badBase64, .badRowIndex:
       jsonDetail
     case .tooLargeDecoded, .tooManyRows, .inFlightFull, .idListTooLong, .dimensionTooLarge:
       sizeDetail
     case .objectDtype, .structuredDtype, .wrongDtype, .wrongByteOrder, .wrongIDType, .noIntegerIDs,
       .fortranOrder, .wrongRank, .zeroRows, .zeroDimension, .wrongDimension:
-      arrayDetail
+      arrayDetail(advice)
     case .nonFinite, .emptyID, .idTooLong, .idNotUTF8, .duplicateID, .idCountMismatch:
       rowDetail
     }
@@ -47,13 +64,13 @@ extension BodyError: CustomStringConvertible {
     }
   }
 
-  private var containerDetail: String {
+  private func containerDetail(_ advice: Advice) -> String {
     switch self {
     case .brokenZip(let reason): "the archive is broken: \(reason)"
     case .unsupportedZip(let reason):
       "the archive uses \(reason): write it with numpy.savez or numpy.savez_compressed"
     case .memberChecksum(let member, let expected, let found):
-      "\(member) has CRC-32 \(hex(found)), the archive says \(hex(expected)): send it again"
+      "\(member) has CRC-32 \(hex(found)), the archive says \(hex(expected)): \(advice.again)"
     case .brokenMultipart(let reason): "the multipart body is broken: \(reason)"
     case .tooManyMembers(let found, let max):
       "the body has \(found) members or more; at most \(max) are read"
@@ -62,7 +79,7 @@ extension BodyError: CustomStringConvertible {
       "\(name) is missing; found \(found.isEmpty ? "nothing" : found.joined(separator: ", "))"
     case .brokenNumPy(let member, let problem): "\(member) is not a .npy array: \(problem)"
     case .truncatedMember(let member, let expected, let found):
-      "\(member) ends after \(found) of \(expected) bytes: send it again"
+      "\(member) ends after \(found) of \(expected) bytes: \(advice.again)"
     case .trailingBytes(let member, let expected, let found):
       "\(member) has \(found) bytes and its header accounts for \(expected)"
     default: ""
@@ -100,33 +117,33 @@ extension BodyError: CustomStringConvertible {
     }
   }
 
-  private var arrayDetail: String {
+  private func arrayDetail(_ advice: Advice) -> String {
     switch self {
     case .objectDtype(let member):
-      "\(member) holds Python objects, which are never unpickled: \(Self.conversion(of: member))"
+      "\(member) holds Python objects, which are never unpickled: \(conversion(of: member, advice))"
     case .structuredDtype(let member):
-      "\(member) has a structured dtype: send one plain array"
+      "\(member) has a structured dtype: \(advice.send) one plain array"
     case .wrongDtype(let member, let found, let expected?):
       """
       \(member) has dtype \(found); this collection stores \(expected.rawValue): \
-      send \(member).astype('\(expected.name)')
+      \(advice.send) \(member).astype('\(expected.name)')
       """
     case .wrongDtype(let member, let found, nil):
       """
       \(member) has dtype \(found); collections store <f4 or <f2: \
-      send \(member).astype('float32')
+      \(advice.send) \(member).astype('float32')
       """
     case .wrongByteOrder(let member, let found):
       """
       \(member) has dtype \(found), which is not little-endian: \
-      send \(member).astype(\(member).dtype.newbyteorder('<'))
+      \(advice.send) \(member).astype(\(member).dtype.newbyteorder('<'))
       """
     case .wrongIDType(let found):
-      "ids has \(found); ids are strings or integers: send ids.astype(str)"
+      "ids has \(found); ids are strings or integers: \(advice.send) ids.astype(str)"
     case .noIntegerIDs(let dtype):
       "ids has dtype \(dtype), and an array here holds integers: send text, one id per line, or int64"
     case .fortranOrder(let member):
-      "\(member) is stored column by column: send np.ascontiguousarray(\(member))"
+      "\(member) is stored column by column: \(advice.send) np.ascontiguousarray(\(member))"
     case .wrongRank(let member, let found, let expected):
       """
       \(member) has shape (\(found.map(String.init).joined(separator: ", "))); \
@@ -158,8 +175,8 @@ extension BodyError: CustomStringConvertible {
     }
   }
 
-  private static func conversion(of member: String) -> String {
-    member == "ids" ? "send ids.astype(str)" : "send \(member).astype('float32')"
+  private func conversion(of member: String, _ advice: Advice) -> String {
+    "\(advice.send) \(member).astype(\(member == "ids" ? "str" : "'float32'"))"
   }
 
   private func hex(_ value: UInt32) -> String {

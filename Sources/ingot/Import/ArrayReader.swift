@@ -21,7 +21,7 @@ final class ArrayReader {
     start = HeapBodyMemory(byteCount: min(stream.byteCount, ArrayForm.headerByteCountMax))
     let count = try unsafe stream.read(into: start.mutableBytes)
     do throws(BodyError) { form = try ArrayForm(name: name, start: start) } catch {
-      throw Failure("\(shownName): \(error.detail)", code: .inputUnusable)
+      throw Failure("\(shownName): \(error.fileDetail)", code: .inputUnusable)
     }
     unread = min(form.headerByteCount, count)..<count
     let found = stream.byteCount - form.headerByteCount

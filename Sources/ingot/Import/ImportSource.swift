@@ -66,7 +66,7 @@ final class OpenSource {
       (rowCount, dimension) = try embeddings.form.rows()
       if case .array(let array) = ids { try array.form.checkIDs(rowCount: rowCount) }
     } catch {
-      throw Failure("\(path): \(error.detail)", code: .inputUnusable)
+      throw Failure("\(path): \(error.fileDetail)", code: .inputUnusable)
     }
   }
 
@@ -78,7 +78,7 @@ final class OpenSource {
       let archive = try ArchiveFile(mapped)
       return (try archive.member("ids.npy"), try archive.member("embeddings.npy"))
     } catch {
-      throw Failure("\(path): \(error.detail)", code: .inputUnusable)
+      throw Failure("\(path): \(error.fileDetail)", code: .inputUnusable)
     }
   }
 

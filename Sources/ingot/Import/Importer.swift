@@ -102,7 +102,7 @@ struct Importer {
   }
 
   private func refusal(_ error: BodyError, of source: ImportSource) -> Failure {
-    var text = "\(source.path): \(error.detail)"
+    var text = "\(source.path): \(error.fileDetail)"
     if case .nonFinite = error {
       text +=
         ", or run again with --skip-non-finite. What came before is stored and is then skipped"

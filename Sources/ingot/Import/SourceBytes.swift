@@ -97,7 +97,7 @@ final class MemberStream: ByteStream {
     do throws(BodyError) {
       inflate = member.isDeflated ? try InflateStream(name: member.name) : nil
     } catch {
-      throw Failure("\(path): \(error.detail)", code: .couldNotRun)
+      throw Failure("\(path): \(error.fileDetail)", code: .couldNotRun)
     }
   }
 
@@ -157,7 +157,7 @@ final class MemberStream: ByteStream {
   }
 
   private func refused(_ error: BodyError) -> Failure {
-    Failure("\(shownName): \(error.detail)", code: .inputUnusable)
+    Failure("\(shownName): \(error.fileDetail)", code: .inputUnusable)
   }
 }
 

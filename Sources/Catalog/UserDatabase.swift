@@ -29,6 +29,13 @@ package final class UserDatabase {
       throw error
     }
     unsafe _ = sqlite3_set_authorizer(connection, authorizeReading, nil)
+    try readSchema()
+  }
+
+  /// Opening reads nothing of a file, and neither does a query that names no table.
+  private func readSchema() throws(UserDatabaseError) {
+    let code = unsafe sqlite3_exec(connection, "SELECT 1 FROM sqlite_master LIMIT 1", nil, nil, nil)
+    guard code == SQLITE_OK else { throw failure(code) }
   }
 
   deinit {

@@ -308,11 +308,13 @@ def test_query_that_cannot_be_used_is_refused_and_changes_nothing(tmp_path, inci
 
 def test_database_that_is_none_is_refused(tmp_path, incident):
     os.mkfifo(tmp_path / "fifo")
-    for path, code in [(incident.file, UNUSABLE), (tmp_path / "nothing", COULD_NOT_RUN),
-                       (tmp_path / "fifo", COULD_NOT_RUN), (tmp_path, COULD_NOT_RUN)]:
-        found = salvage(
-            incident.file, "--database", path, "--query", ORDERED, timeout=20)
-        assert found.returncode == code and str(path) in found.stderr, found.stderr
+    for query in (ORDERED, "select 1"):
+        for path, code in [(incident.file, UNUSABLE), (tmp_path / "nothing", COULD_NOT_RUN),
+                           (tmp_path / "fifo", COULD_NOT_RUN), (tmp_path, COULD_NOT_RUN)]:
+            found = salvage(
+                incident.file, "--database", path, "--query", query, timeout=20)
+            assert found.returncode == code and str(path) in found.stderr, found.stderr
+            assert code != UNUSABLE or "is not a SQLite database" in found.stderr
 
 
 def test_database_that_a_worker_has_open_is_read(tmp_path, incident):

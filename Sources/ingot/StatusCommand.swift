@@ -24,9 +24,7 @@ struct StatusCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard (store == nil) != (url == nil) else {
-      throw ValidationError("either --store or --url is needed")
-    }
+    try ServerAddress.checkIsEither(store: store, url: url)
     if let url { _ = try ServerAddress(option: url) }
   }
 

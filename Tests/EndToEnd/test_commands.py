@@ -410,6 +410,15 @@ def test_status_of_nobody_exits_2():
     assert found.returncode == COULD_NOT_RUN and found.stderr
 
 
+@pytest.mark.parametrize("command_line", [
+    ["status"], ["export", "--out", "x.npy"], ["import", "--first-id", "0", "x.npy"],
+    ["reconcile", "--database", "d", "--query", "q"]])
+def test_store_and_server_exclude_each_other(tmp_path, command_line):
+    for place, says in [([], "is needed"), (["--store", "s", "--url", "http://127.0.0.1:1"], "exclude each other")]:
+        found = command(*command_line, *place, cwd=tmp_path)
+        assert found.returncode == USAGE and says in found.stderr
+
+
 # bench
 
 @pytest.mark.parametrize("body_format", ["npz", "npy", "json", "ndjson"])

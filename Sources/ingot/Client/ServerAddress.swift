@@ -35,6 +35,16 @@ struct ServerAddress: Sendable {
     self = address
   }
 
+  /// Commands read a store themselves, or ask the server that has it open.
+  static func checkIsEither(store: String?, url: String?) throws(ValidationError) {
+    switch (store, url) {
+    case (nil, nil): throw ValidationError("either --store or --url is needed")
+    case (_?, _?):
+      throw ValidationError("--store and --url exclude each other: give --store or --url")
+    default: break
+    }
+  }
+
   var authority: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
   var url: String { "http://\(authority)" }

@@ -72,10 +72,11 @@ extension ExportCommand {
   }
 
   private func place() throws(ValidationError) -> ExportSettings.Place {
+    try ServerAddress.checkIsEither(store: store, url: url)
     switch (store, url) {
     case (let root?, nil) where !root.isEmpty: return .store(root: root)
     case (nil, let url?): return .server(try ServerAddress(option: url))
-    default: throw ValidationError("either --store or --url is needed")
+    default: throw ValidationError("--store names no directory")
     }
   }
 

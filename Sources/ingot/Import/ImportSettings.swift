@@ -43,9 +43,7 @@ extension ImportCommand {
 
   /// - Throws: What to say instead; exit code 64.
   func checkedSettings() throws(ValidationError) -> ImportSettings {
-    guard (store == nil) != (url == nil) else {
-      throw ValidationError("either --store or --url is needed")
-    }
+    try ServerAddress.checkIsEither(store: store, url: url)
     guard ids.isEmpty || firstId == nil else {
       throw ValidationError("--ids and --first-id are two ways to say the same; choose one")
     }

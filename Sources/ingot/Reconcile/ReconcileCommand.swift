@@ -64,9 +64,7 @@ struct ReconcileCommand: ParsableCommand {
   var progress = false
 
   func validate() throws {
-    guard (store == nil) != (url == nil) else {
-      throw ValidationError("either --store or --url is needed")
-    }
+    try ServerAddress.checkIsEither(store: store, url: url)
     try outputs.checkNames()
     guard query != nil || map != nil else {
       throw ValidationError("--query or --map is needed")

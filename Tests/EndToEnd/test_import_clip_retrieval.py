@@ -1,5 +1,6 @@
 # Promise: a folder that clip-retrieval wrote is stored once, with the image paths as ids, however often it is imported.
 import json
+import os
 import subprocess
 import sys
 
@@ -44,6 +45,18 @@ def write_as_clip_retrieval(folder, row_counts, partition_count):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "embeddings"
+
+
+def test_without_pyarrow_it_helps_all_the_same(tmp_path):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError('No module named pyarrow')")
+    program = [sys.executable, ROOT / "deploy/import-clip-retrieval"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    found = subprocess.run([*program, "--help"], env=environment, capture_output=True, text=True, timeout=60)
+    assert found.returncode == OK and "--id-column" in found.stdout
+    found = subprocess.run(
+        [*program, "--url", "http://127.0.0.1:1", tmp_path], env=environment, capture_output=True, text=True, timeout=60)
+    assert found.returncode == COULD_NOT_RUN and "pip install numpy pyarrow" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 @pytest.mark.parametrize("partition_count", [1, 10, 100], ids=["0", "00", "000"])

@@ -112,6 +112,8 @@ import Testing
     state.jobs[1]?.didRead(byteCount: 500, at: start.advanced(by: .seconds(50)))
     #expect(state.jobs[1]?.remainingSeconds(at: start.advanced(by: .seconds(50))) == 150)
 
+    state.finish(target(0), readFor: 1)
+    #expect((1...3).map { state.jobs[$0]?.checkedByteCount } == [500, 1000, 1000])
     state.jobs[1]?.record.state = .stopped
     #expect((1...3).map { state.turn(before: $0) } == [nil, nil, 2])
     #expect(state.jobs[2]?.remainingSeconds(at: start) == nil)
@@ -119,7 +121,7 @@ import Testing
     state.jobs[2]?.didRead(byteCount: 1, at: turn)
     state.jobs[2]?.didRead(byteCount: 499, at: turn.advanced(by: .seconds(10)))
 
-    #expect(state.jobs[2]?.remainingSeconds(at: turn.advanced(by: .seconds(10))) == 30)
+    #expect(state.jobs[2]?.remainingSeconds(at: turn.advanced(by: .seconds(10))) == 10)
     #expect(state.turn(before: 7) == nil)
   }
 

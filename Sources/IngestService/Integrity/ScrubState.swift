@@ -26,22 +26,32 @@ struct ScrubJob: Sendable {
   private(set) var checkedByteCount = 0
   var damagedRowCount = 0
   var damagedShardCount = 0
-  /// When it was its turn in this process, and how much had been checked before; nil while it waits.
+  private let byteCounts: [ScrubTarget: Int]
+  /// When it was its turn in this process, and how much was checked before or by others; nil while it waits.
   private var turn: (began: MonotonicTime, checkedByteCount: Int)?
 
   /// - Parameter began: nil for one that has to wait.
   init(
-    record: CatalogScrub, rest: [ScrubTarget], totalByteCount: Int, checkedByteCount: Int,
-    began: MonotonicTime?
+    record: CatalogScrub, rest: [ScrubCandidate], totalByteCount: Int, began: MonotonicTime?
   ) {
-    (self.record, self.rest) = (record, rest)
-    (self.totalByteCount, self.checkedByteCount) = (totalByteCount, checkedByteCount)
+    self.record = record
+    self.rest = rest.map(\.target)
+    self.totalByteCount = totalByteCount
+    checkedByteCount = totalByteCount - rest.reduce(0) { $0 + $1.byteCount }
+    byteCounts = Dictionary(rest.map { ($0.target, $0.byteCount) }, uniquingKeysWith: max)
     turn = began.map { ($0, checkedByteCount) }
   }
 
   mutating func didRead(byteCount: Int, at now: MonotonicTime) {
     turn = turn ?? (now, checkedByteCount)
     checkedByteCount += byteCount
+  }
+
+  /// A shard of the rest was read, and not for this job.
+  mutating func didReadOther(_ target: ScrubTarget) {
+    let byteCount = byteCounts[target] ?? 0
+    checkedByteCount += byteCount
+    turn?.checkedByteCount += byteCount
   }
 
   /// As fast as until now, and not faster than the rate; nil before anything was read.
@@ -119,8 +129,7 @@ struct ScrubState {
     let rest = candidates.filter { (verifiedAt[$0.target] ?? .min) <= record.startedAt }
     let total = candidates.reduce(0) { $0 + $1.byteCount }
     jobs[record.number] = ScrubJob(
-      record: record, rest: rest.map(\.target), totalByteCount: total,
-      checkedByteCount: total - rest.reduce(0) { $0 + $1.byteCount },
+      record: record, rest: rest, totalByteCount: total,
       began: jobs.values.contains { $0.record.state == .running } ? nil : now)
     // What ended long ago is in the catalog.
     let ended = jobs.values.filter { $0.record.state != .running }.map(\.record.number).sorted()
@@ -159,7 +168,9 @@ struct ScrubState {
   }
 
   /// A shard was read: no job has to read it again.
-  mutating func finish(_ target: ScrubTarget) {
+  ///
+  /// - Parameter reader: The job whose bytes were counted while they were read.
+  mutating func finish(_ target: ScrubTarget, readFor reader: Int? = nil) {
     let damage = found[target] ?? []
     urgent[target] = nil
     for number in jobs.keys {
@@ -167,6 +178,7 @@ struct ScrubState {
         let place = job.rest.firstIndex(of: target)
       else { continue }
       job.rest.remove(at: place)
+      if number != reader { job.didReadOther(target) }
       job.damagedRowCount += damage.reduce(0) { $0 + $1.rows.count }
       job.damagedShardCount += damage.isEmpty ? 0 : 1
       jobs[number] = job

@@ -135,7 +135,7 @@ final class Scrubber: Sendable {
         isRepaired = treat(found, of: shard, in: collection, cause: work.cause)
       }
     }
-    state.change { $0.finish(work.target) }
+    state.change { $0.finish(work.target, readFor: work.job) }
     // So that nobody is told for days of what is right by now.
     if isRepaired { ask(work.target, work.cause) }
   }

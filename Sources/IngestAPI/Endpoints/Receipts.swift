@@ -99,16 +99,7 @@ extension IngestAPI {
   func withCollection(
     _ call: Call, _ body: (Collection) throws(RequestRefused) -> Response
   ) -> (any BodyReceiver)? {
-    let name = call.parameter("collection")
-    guard Collection.isValidName(name) else {
-      return call.answer(Problem(IngestError.collectionNameInvalid(name)))
-    }
-    guard let collection = service.collection(name) else {
-      return call.answer(.collectionUnknown(name))
-    }
-    do throws(RequestRefused) { return call.answer(try body(collection)) } catch {
-      return call.answer(error.problem)
-    }
+    withReceiver(call) { collection throws(RequestRefused) in call.answer(try body(collection)) }
   }
 
   /// Finds the collection of the path; `body` gives who takes the request's body, or nil when it has answered

@@ -119,7 +119,7 @@ extension CommitPipeline {
           refuse(run, after: error, in: collection, generation: generation, isNew: beginsShard)
         }
       } catch {
-        refuse(rest, after: error, in: collection, generation: nil, isNew: false)
+        refuse(rest, after: error, in: collection, generation: nil, isNew: true)
         break
       }
     }
@@ -164,6 +164,10 @@ extension CommitPipeline {
   }
 
   /// Answers batches that were not written. After anything but a full disk the shard is left alone.
+  ///
+  /// - Parameters:
+  ///   - generation: Nil when there is no shard to be left.
+  ///   - isNew: They needed a shard of their own.
   private func refuse(
     _ batches: ArraySlice<PendingBatch>, after error: DiskError, in collection: Collection,
     generation: Int?, isNew: Bool
@@ -176,14 +180,22 @@ extension CommitPipeline {
       }
     }
     if !error.isOutOfSpace { events.failed(error) }
-    for batch in batches { batch.complete(.failure(refusal(of: batch, after: error))) }
+    for batch in batches {
+      batch.complete(.failure(refusal(of: batch, after: error, beginsShard: isNew)))
+    }
   }
 
-  private func refusal(of batch: PendingBatch, after error: DiskError) -> IngestError {
+  private func refusal(
+    of batch: PendingBatch, after error: DiskError, beginsShard: Bool
+  ) -> IngestError {
     guard error.isOutOfSpace else { return IngestError(error) }
-    let space = try? batch.collection.opener.disk.space(at: batch.collection.opener.collection.root)
+    let opener = batch.collection.opener
+    let space = try? opener.disk.space(at: opener.collection.root)
+    // Two files and their directory, and the log that is reserved before the rows.
+    let shardByteCount = opener.steps.logByteCount + 16 << 10
     return .diskFull(
-      neededByteCount: batch.byteCount, freeByteCount: space?.freeByteCount ?? 0,
+      neededByteCount: batch.byteCount + (beginsShard ? shardByteCount : 0),
+      freeByteCount: space?.freeByteCount ?? 0,
       reason: space?.freeInodeCount == 0 ? "inodes" : "\(error)")
   }
 }

@@ -107,13 +107,13 @@ package final class IngestService: Sendable {
       [self] outcome in
       switch outcome {
       case .success: metrics.recordCommit(began.duration(to: .now))
-      case .failure(.diskFull):
+      case .failure(.diskFull(let needed, _, _)):
         if batch.isDeletion, ballast.release() || ballast.releaseCount != releasesBefore {
           // What makes room again is not to fail for want of it.
           commit(batch, in: collection, key: key, completion)
           return
         }
-        admission.recordFull(neededByteCount: batch.byteCount)
+        admission.recordFull(neededByteCount: needed)
       case .failure: break
       }
       settle(key, outcome, isReplayFor: nil, completion)

@@ -168,9 +168,8 @@ ERRORS = [
            "    if let generation, isNew || !error.isOutOfSpace {",
            "    if !{on}, let generation, isNew || !error.isOutOfSpace {"),
     Mutant("no-refusal-of-batches-after-a-failure", "error", SERVICE + "CommitPipeline.swift",
-           "    for batch in batches { batch.complete(.failure(refusal(of: batch, after: error))) }",
-           "    for batch in batches {\n      let error = {on} ? .draining : refusal(of: batch, after: error)\n"
-           "      batch.complete(.failure(error))\n    }"),
+           "batch.complete(.failure(refusal(of: batch, after: error, beginsShard: isNew)))",
+           "batch.complete(.failure({on} ? .draining : refusal(of: batch, after: error, beginsShard: isNew)))"),
     Mutant("sequence-is-not-taken-back", "error", SERVICE + "CommitPipeline.swift",
            "      writing.nextSequence = writing.durableSequence + 1\n",
            "      if !{on} { writing.nextSequence = writing.durableSequence + 1 }\n"),
@@ -216,6 +215,14 @@ ERRORS = [
     Mutant("sealed-shard-of-another-size", "error", STORE + "ShardRecovery.swift",
            "guard byteCount == expected, table.fileByteCount == expected else",
            "guard {on} || (byteCount == expected && table.fileByteCount == expected) else"),
+    Mutant("removed-file-counts-as-durable", "error", SYSTEM + "RealFile.swift",
+           "guard status.st_nlink > 0 else", "guard {on} || status.st_nlink > 0 else"),
+    Mutant("log-of-deletions-without-end", "error", STORE + "ShardWriter.swift",
+           "(logEnd <= ShardGeometry.logByteCountMax || isFirst)",
+           "({on} || logEnd <= ShardGeometry.logByteCountMax || isFirst)"),
+    Mutant("failed-compaction-keeps-its-room", "error", STORE + "ShardCompactor.swift",
+           "do throws(CompactionFailure) { try fill() } catch {\n      // What it has taken of a full disk would keep the disk full.\n      discard()",
+           "do throws(CompactionFailure) { try fill() } catch {\n      if !{on} { discard() }"),
 ]
 
 ALL = SYNCS + ORDERS + CHECKSUMS + ERRORS

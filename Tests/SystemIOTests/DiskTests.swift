@@ -95,6 +95,17 @@ final class TestDisk: CustomTestStringConvertible, Sendable {
     #expect(try file.read(offset: 0, byteCount: 0) == [])
   }
 
+  /// The real one alone: in the simulated one nobody but the program removes files.
+  @Test func callsAFileThatSomebodyRemovedNotDurable() throws {
+    let at = try TestDisk(.real)
+    let file = try at.disk.createFile(at["a"])
+    try file.write([1], at: 0)
+    try file.sync()
+    try at.disk.removeFile(at["a"])
+
+    #expect(code { try file.sync() } == ENOENT)
+  }
+
   @Test(arguments: TestDisk.Kind.allCases)
   func allocatesZerosBehindTheEndAndKeepsWhatIsThere(kind: TestDisk.Kind) throws {
     let at = try TestDisk(kind)

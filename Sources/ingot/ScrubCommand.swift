@@ -172,11 +172,13 @@ private struct ScrubReport: Codable {
   let remainingSeconds: Double?
   let damagedRows: Int
   let damagedShards: Int
+  /// What could not be read at all.
+  let problems: [String]
   let startedAt: String
   let endedAt: String?
 
   enum CodingKeys: String, CodingKey {
-    case number, state, collection, shard, rate, percent
+    case number, state, collection, shard, rate, percent, problems
     case waitsFor = "waits_for"
     case remainingSeconds = "remaining_seconds"
     case checkedBytes = "checked_bytes"
@@ -192,7 +194,7 @@ private struct ScrubReport: Codable {
     return "scrub \(number) \(after)\n"
   }
 
-  var hasDamage: Bool { damagedRows > 0 || damagedShards > 0 }
+  var hasDamage: Bool { damagedRows > 0 || damagedShards > 0 || !problems.isEmpty }
 
   var text: String {
     let bytes = "\(checkedBytes) of \(totalBytes) bytes checked"
@@ -200,7 +202,8 @@ private struct ScrubReport: Codable {
       hasDamage
       ? "damaged: \(damagedRows) rows in \(damagedShards) shards; GET /integrity names them"
       : state == "done" ? "clean" : "nothing damaged so far"
-    return "\(state == "done" ? "" : "\(state): ")\(found); \(bytes)\n"
+    let summary = "\(state == "done" ? "" : "\(state): ")\(found); \(bytes)\n"
+    return problems.map { "not readable: \($0)\n" }.joined() + summary
   }
 
   var json: String {

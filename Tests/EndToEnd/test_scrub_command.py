@@ -1,5 +1,6 @@
 # Promise: `ingot scrub` has a server check everything now, waits for the end, and says by its exit code what was found.
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -86,6 +87,17 @@ def test_a_running_scrub_says_how_long_it_takes(filled):
 
     report = json.loads(output)
     assert report["rate"] == 10 << 10 and 0 < report["percent"] < 100, errors
+
+
+def test_what_is_lost_altogether_is_not_clean(filled):
+    assert filled.terminate() == 0
+    shutil.rmtree(shard_file(filled.store).parent)
+    filled.start()
+
+    found = scrub(filled)
+
+    assert found.returncode == DAMAGE and "shard 000000: the shard is missing" in found.stdout
+    assert "clean" not in found.stdout
 
 
 def test_unknown_collection_is_named(filled):

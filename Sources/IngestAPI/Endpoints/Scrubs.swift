@@ -41,7 +41,7 @@ extension IngestAPI {
         for: call, byteCountMax: Self.configurationByteCountMax, passesReserve: true
       ) { [self] received, responder in
         responder.answer { () throws(RequestRefused) in
-          .json(try startScrub(received.body).json, status: 202)
+          .json(json(try startScrub(received.body)), status: 202)
         }
       }
     } catch {
@@ -88,7 +88,7 @@ extension IngestAPI {
   }
 
   func listScrubs(_ call: Call) -> (any BodyReceiver)? {
-    call.answer(.json(.object([("scrubs", .array(service.scrubs.map(\.json)))])))
+    call.answer(.json(.object([("scrubs", .array(service.scrubs.map(json)))])))
   }
 
   func getScrub(_ call: Call) -> (any BodyReceiver)? {
@@ -109,24 +109,27 @@ extension IngestAPI {
           status: 404, code: "scrub-unknown",
           detail: "there is no scrub '\(text.prefix(20))'; GET /v1/scrubs lists them"))
     }
-    return call.answer(.json(progress.json))
+    return call.answer(.json(json(progress)))
   }
 }
 
-extension ScrubProgress {
-  var json: JSON {
-    .object([
-      ("number", .integer(number)), ("state", .string(state)),
-      ("waits_for", .optional(waitsFor)),
-      ("collection", .optional(collection)), ("shard", .optional(shard)),
-      ("rate", rate.map { .integer($0) } ?? .string("max")),
-      ("checked_bytes", .integer(checkedByteCount)), ("total_bytes", .integer(totalByteCount)),
-      ("percent", .number((percent * 10).rounded() / 10)),
-      ("remaining_seconds", .optional(remainingSeconds)),
-      ("damaged_rows", .integer(damagedRowCount)),
-      ("damaged_shards", .integer(damagedShardCount)),
-      ("started_at", .string(WallClock.text(nanoseconds: startedAt))),
-      ("ended_at", .optional(endedAt.map { WallClock.text(nanoseconds: $0) })),
+extension IngestAPI {
+  private func json(_ scrub: ScrubProgress) -> JSON {
+    let problems = service.problems(collection: scrub.collection, shard: scrub.shard)
+    return .object([
+      ("number", .integer(scrub.number)), ("state", .string(scrub.state)),
+      ("waits_for", .optional(scrub.waitsFor)),
+      ("collection", .optional(scrub.collection)), ("shard", .optional(scrub.shard)),
+      ("rate", scrub.rate.map { .integer($0) } ?? .string("max")),
+      ("checked_bytes", .integer(scrub.checkedByteCount)),
+      ("total_bytes", .integer(scrub.totalByteCount)),
+      ("percent", .number((scrub.percent * 10).rounded() / 10)),
+      ("remaining_seconds", .optional(scrub.remainingSeconds)),
+      ("damaged_rows", .integer(scrub.damagedRowCount)),
+      ("damaged_shards", .integer(scrub.damagedShardCount)),
+      ("problems", .array(problems.map { .string($0) })),
+      ("started_at", .string(WallClock.text(nanoseconds: scrub.startedAt))),
+      ("ended_at", .optional(scrub.endedAt.map { WallClock.text(nanoseconds: $0) })),
     ])
   }
 }

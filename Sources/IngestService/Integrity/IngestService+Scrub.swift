@@ -128,6 +128,21 @@ extension IngestService {
     problems + (scrubber.withLock { $0 }?.state.withLock { $0.fileProblems } ?? [])
   }
 
+  /// What a scrub of these cannot read, since it is not there or cannot be opened: files, collections, shards.
+  ///
+  /// - Parameters:
+  ///   - collection: Nil for all.
+  ///   - shard: Nil for all.
+  package func problems(collection name: String?, shard: Int?) -> [String] {
+    let lost = collections.filter { name == nil || $0.name == name }.flatMap { collection in
+      collection.unusableShards.filter { shard == nil || $0.key == shard }
+        .sorted { $0.key < $1.key }.map {
+          "collection \(collection.name), shard \(ShardIdentity.directoryName($0.key)): \($0.value)"
+        }
+    }
+    return (name == nil ? fileProblems : []) + lost
+  }
+
   /// How long ago the shard that waits longest was verified, in seconds; nil when one never was.
   package var oldestVerifiedAgeSeconds: Double? {
     guard let scrubber = scrubber.withLock({ $0 }) else { return nil }

@@ -93,7 +93,9 @@ extension IngestService {
     if names == ["collections"], try disk.names(inDirectory: layout.collections).isEmpty {
       return []
     }
-    return names
+    // First what says most: a backup that was broken off.
+    return names.filter { $0 == BackupTarget.incompleteName }
+      + names.filter { $0 != BackupTarget.incompleteName }
   }
 
   private static func createStore(

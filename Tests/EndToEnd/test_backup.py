@@ -238,6 +238,16 @@ def test_first_copy_that_was_killed_is_no_store_until_it_is_repeated(stopped, co
     assert killed >= 4, "the backup was faster than the kills"
 
 
+def test_a_copy_that_was_broken_off_is_refused_by_its_name(tmp_path):
+    (tmp_path / "copy" / "collections").mkdir(parents=True)
+    for name in ("catalog.sqlite.new", "catalog.sqlite.new-journal", "incomplete-backup.json"):
+        (tmp_path / "copy" / name).touch()
+
+    served = command("serve", "--store", tmp_path / "copy", "--listen", "127.0.0.1:0", timeout=20)
+
+    assert served.returncode == COULD_NOT_RUN and "incomplete-backup.json" in served.stderr
+
+
 def test_later_copy_that_was_killed_is_a_valid_earlier_state(launch, copy, served):
     server = launch("--shard-bytes", "64KiB")
     with Writers(server.url) as writers:

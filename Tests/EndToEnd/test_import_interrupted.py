@@ -17,7 +17,7 @@ def large_source(folder, count=40_000, dimension=64):
     rows = rows_of(count, dimension)
     rows[:, 0] = np.arange(count)
     np.save(folder / "large.npy", rows)
-    return rows, ("--first-id", "0", "--batch-rows", "20", str(folder / "large.npy"))
+    return rows, ("--first-id", "0", "--batch-rows", str(max(20, count // 2000)), str(folder / "large.npy"))
 
 
 def rows_in_headers(store):
@@ -52,8 +52,9 @@ def assert_each_row_once(store, rows):
 
 
 def test_killed_import_into_a_store_goes_on(store, tmp_path):
-    rows, arguments = large_source(tmp_path)
-    for share in (0.1, 0.3):
+    # Three times what an import has on its way at once, so that it is not through with one more sync.
+    rows, arguments = large_source(tmp_path, count=400_000)
+    for share in (0.05, 0.3):
         with importing(tmp_path, "--store", store, *arguments) as (process, said):
             wait_until(lambda: store.exists() and rows_in_headers(store) > len(rows) * share, process, said)
             kill(process)

@@ -13,7 +13,7 @@ struct BackupTarget {
   private let isNew: Bool
   private let disk = RealDisk()
 
-  private static let incompleteName = "incomplete-backup.json"
+  static let incompleteName = "incomplete-backup.json"
 
   /// The catalog's copy until all shards are there: the catalog is never ahead of them.
   var newCatalog: String { layout.catalogFile + ".new" }

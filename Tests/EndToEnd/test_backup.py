@@ -73,9 +73,10 @@ def test_copy_of_a_store_under_load_is_a_clean_prefix(launch, copy, served, flag
             summary_of(backup(server.store, copy, *flags))
             clean = verify(copy, "--json")
             assert clean.returncode == OK, clean.stdout
-            # The catalog is copied first and may be behind the logs.
-            assert all("catalog.sqlite lacks the last" in note
-                       for note in json.loads(clean.stdout)["notes"])
+            # The catalog is copied first and may be behind the logs; a shard that is full is sealed a moment later.
+            expected = "catalog.sqlite lacks the last", "the next start seals the shard"
+            notes = json.loads(clean.stdout)["notes"]
+            assert [note for note in notes if not any(words in note for words in expected)] == []
             state = len(shard_files(copy))
     folder, url = served(copy)
 

@@ -104,17 +104,21 @@ final class Program: Sendable {
     Quarantine(layout: Self.layout, disk: disk, reserveByteCount: 0)
   }
 
-  /// What `ingot rebuild` does about a log without its first record.
+  /// What `ingot rebuild` does about a log without its first record, and about a header that had not been advanced when
+  /// that log was lost: of a shard that is sealed now, it would stay behind.
   private func repairLogs() throws {
     guard workload.decaysLogs, try disk.kind(of: opener.collection.shards) == .directory else {
       return
     }
     let names = try disk.names(inDirectory: opener.collection.shards)
-    for number in names.compactMap(ShardIdentity.number(ofDirectoryName:))
-    where opener.firstSequence(number) == nil {
-      let batches = model.acknowledged.filter { model.receipts[$0]?.shard == number }
-        .compactMap(knownBatch)
-      _ = try ShardRepair(opener, number: number).rebuildLog(from: batches, replacing: [])
+    for number in names.compactMap(ShardIdentity.number(ofDirectoryName:)) {
+      let repair = ShardRepair(opener, number: number)
+      if opener.firstSequence(number) == nil {
+        let batches = model.acknowledged.filter { model.receipts[$0]?.shard == number }
+          .compactMap(knownBatch)
+        _ = try repair.rebuildLog(from: batches, replacing: [])
+      }
+      if try repair.headerIsWrong() { try repair.repairHeader() }
     }
   }
 

@@ -19,6 +19,7 @@ import Testing
     "repair-header/512@57:random1>EROFS+140>512@94:none",
     "repair-index/EIO*96>retry>512@124:none",
     "compact-twice/4096@80:someNamesAndBytes0>512@30:random0>kill",
+    "repair-log/512@84:random20>EINTR+9>512@70:none",
     "repair-header/512@34:only8>512@63:random0>512@24:random0",
   ])
   func readsWhatItPrintsAndMakesTheSameStateAgain(text: String) throws {

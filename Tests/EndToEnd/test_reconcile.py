@@ -1,17 +1,15 @@
 # Promise: `ingot reconcile` says exactly which ids of the user's database the store lacks, and which it has too many.
 import json
 import os
-import signal
 import sqlite3
-import subprocess
-import time
 
 import pytest
 
 from client import Client, rows_of, shard_file
-from server_process import BINARY, clean_environment, command
+from interruptions import interrupt
+from server_process import command
 
-OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 64, 130
+OK, DIFFERS, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE = 0, 1, 2, 3, 4, 5, 64
 QUERY = "select path from images where embedding_index is not null"
 MAP = "select path, embedding_index from images"
 BATCH_ROWS = 10
@@ -216,19 +214,9 @@ def test_interrupted_comparison_leaves_no_part_of_a_list(tmp_path, filled, datab
     arguments = ["reconcile", "--url", filled.url, "--database", database(("a0", 0)), "--missing-to",
                  folder / "missing", "--extra-to", folder / "extra", "--query"]
     endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n"
-    process = subprocess.Popen(
-        [BINARY, *map(str, arguments), endless], env=clean_environment(), stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while len(os.listdir(folder)) < 2:
-        assert process.poll() is None and time.monotonic() < deadline
-    process.send_signal(getattr(signal, name))
-    _, errors = process.communicate(timeout=30)
 
-    if name == "SIGKILL":
-        assert process.returncode == -signal.SIGKILL and len(os.listdir(folder)) == 2
-    else:
-        assert process.returncode == INTERRUPTED and f"stopped by {name}" in errors
-        assert os.listdir(folder) == []
+    interrupt(name, folder, 2, *arguments, endless)
+
     assert command(*arguments, QUERY).returncode == OK
     assert sorted(os.listdir(folder)) == ["extra", "missing"] and len(lines(folder / "extra")) == 39
 

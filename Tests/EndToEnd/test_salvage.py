@@ -8,16 +8,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from client import Client, load, rows_in_file, rows_of, same_bits, shard_files, wait_for
 from incident import Incident, header, path_of
+from interruptions import interrupt
 from server_process import BINARY, clean_environment, command, started, verify
 
-OK, LOST, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 64, 130
+OK, LOST, COULD_NOT_RUN, IN_USE, UNUSABLE, CONFLICT, USAGE = 0, 1, 2, 3, 4, 5, 64
 ORDERED = "select path, embedding_index from images order by embedding_index"
 MIB = 1 << 20
 
@@ -533,20 +533,9 @@ def test_interrupted_salvage_leaves_no_part_of_a_file(tmp_path, incident, name):
         file.truncate(128 + (4 << 20) * 2048)
     outputs = ["--out", folder / "good.npy", "--lost", folder / "lost", "--kept", folder / "kept"]
     ids = ["--database", incident.database, "--query", ORDERED]
-    process = subprocess.Popen(
-        [BINARY, "salvage", *map(str, [slow, "--keep-zeros", *ids, *outputs])], env=clean_environment(),
-        stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 30
-    while len(os.listdir(folder)) < 3:
-        assert process.poll() is None and time.monotonic() < deadline
-    process.send_signal(getattr(signal, name))
-    _, errors = process.communicate(timeout=30)
 
-    if name == "SIGKILL":
-        assert process.returncode == -signal.SIGKILL and len(os.listdir(folder)) == 3
-    else:
-        assert process.returncode == INTERRUPTED and f"stopped by {name}" in errors
-        assert os.listdir(folder) == []
+    interrupt(name, folder, 3, "salvage", slow, "--keep-zeros", *ids, *outputs)
+
     report_of(incident.file, *ids, *outputs)
     assert sorted(os.listdir(folder)) == ["good.npy", "kept", "lost"]
     assert same_bits(np.load(folder / "good.npy"), incident.truth)

@@ -10,6 +10,8 @@ struct CatalogAtStart {
   private(set) var catalog: Catalog?
   /// Who knows what was committed before; also a catalog that can only be read.
   private(set) var reader: (any CatalogReader)?
+  /// What it has seen, by collection; read once.
+  private(set) var evidence: [String: CatalogEvidence] = [:]
 
   private let path: String
 
@@ -17,7 +19,7 @@ struct CatalogAtStart {
   private static let checkedByteCountMax = 256 << 20
 
   private enum Found {
-    case sound(Catalog)
+    case sound(Catalog, [String: CatalogEvidence])
     case damaged(String)
     /// Its bytes may be right, and it cannot be used now.
     case hindered(String)
@@ -26,12 +28,15 @@ struct CatalogAtStart {
   init(_ layout: StoreLayout, report: inout RecoveryReport) {
     path = layout.catalogFile
     switch Self.find(path) {
-    case .sound(let found):
+    case .sound(let found, let known):
       catalog = found
       reader = found
+      evidence = known
     case .damaged(let reason): replace(reason, &report)
     case .hindered(let reason):
-      reader = try? CatalogSnapshot(path: path)
+      let snapshot = try? CatalogSnapshot(path: path)
+      reader = snapshot
+      evidence = (try? snapshot.map(Self.evidence)) ?? [:]
       report.lines.append(
         "catalog.sqlite cannot be written and is left as it is (\(reason)); receipts are kept in memory until a "
           + "start can write it")
@@ -55,15 +60,21 @@ struct CatalogAtStart {
         try? catalog.close()
         return .damaged(problem)
       }
-      for collection in try catalog.collections() {
-        _ = try CatalogEvidence(catalog, collection: collection)
-      }
-      return .sound(catalog)
+      return .sound(catalog, try evidence(catalog))
     } catch let error as DiskError {
       return .hindered("\(error)")
     } catch {
       return Catalog.isHindered(error) ? .hindered("\(error)") : .damaged("\(error)")
     }
+  }
+
+  /// - Throws: when the catalog has values that it was never given.
+  private static func evidence(_ catalog: any CatalogReader) throws -> [String: CatalogEvidence] {
+    var evidence: [String: CatalogEvidence] = [:]
+    for collection in try catalog.collections() {
+      evidence[collection] = try CatalogEvidence(catalog, collection: collection)
+    }
+    return evidence
   }
 
   private static func problem(_ path: String, isChecked: Bool) throws -> String? {

@@ -19,10 +19,7 @@ extension IngestService {
     let found = CatalogAtStart(layout, report: &report)
     let collections = try openCollections(
       layout, uuid: uuid, configuration: configuration, disk: disk,
-      known: { uuid in
-        (try? found.reader.map { try CatalogEvidence($0, collection: uuid.description) })
-          ?? CatalogEvidence()
-      }, report: &report)
+      known: { found.evidence[$0.description] ?? CatalogEvidence() }, report: &report)
     report.noteLostCollections(found.reader, opened: collections)
     report.lines += foreignFiles(layout, collections: collections, disk: disk)
     let service = IngestService(
